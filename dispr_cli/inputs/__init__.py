@@ -1,0 +1,1 @@
+"""A folder, a manifest or a file becomes cells: reading, pairing, cropping, phantoms."""

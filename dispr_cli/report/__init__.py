@@ -1,0 +1,1 @@
+"""Pictures of what was reconstructed and how well."""

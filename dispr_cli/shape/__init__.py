@@ -1,0 +1,1 @@
+"""Shape measures of volumes, compiled with Numba, and errors between volumes."""

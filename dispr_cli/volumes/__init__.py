@@ -1,0 +1,1 @@
+"""Where reconstructed volumes live: the OME-Zarr store, and exports from it."""
