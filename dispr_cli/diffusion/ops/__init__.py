@@ -1,0 +1,11 @@
+"""Fused 3D operations of the denoiser: compiled where a compiler was at hand, plain PyTorch elsewhere.
+
+The same operator names exist either way (``torch.ops.dispr.*``), so nothing above this room needs to know
+which version runs; :func:`kernels_status` tells, for ``dispr doctor`` and for a command's one warning.
+"""
+
+from dispr_cli.diffusion.ops.attention import attention_3d
+from dispr_cli.diffusion.ops.group_norm import group_norm_silu
+from dispr_cli.diffusion.ops.library import KernelsStatus, kernels_status
+
+__all__ = ["KernelsStatus", "attention_3d", "group_norm_silu", "kernels_status"]

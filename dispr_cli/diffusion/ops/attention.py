@@ -1,0 +1,121 @@
+"""``attention_3d``: the denoiser's whole self-attention block as one operation, with its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.library import LIBRARY, TAGS
+from dispr_cli.errors import ConfigError
+
+_BLOCK = (
+    "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
+    "Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, float eps"
+)
+LIBRARY.define(f"attention_3d({_BLOCK}) -> Tensor", tags=TAGS)
+LIBRARY.define(
+    f"attention_3d_backward(Tensor grad, {_BLOCK}) -> ({', '.join(['Tensor'] * 7)})",
+    tags=TAGS,
+)
+LIBRARY.impl("attention_3d", plain.attention_3d, "CompositeExplicitAutograd")
+LIBRARY.impl("attention_3d_backward", plain.attention_3d_backward, "CompositeExplicitAutograd")
+
+
+def attention_3d(
+    x: Tensor,
+    num_heads: int,
+    num_groups: int,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    qkv_weight: Tensor,
+    qkv_bias: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Self-attention over all voxels, from the normalisation to the residual sum.
+
+    Computes ``x + proj(softmax(q kᵀ / √head_dim) v)`` with q, k, v projected from the group-normalised input
+    (Vaswani et al. 2017, eq. 1); the softmax is computed online with float32 sums (Dao et al. 2022).
+
+    Parameters
+    ----------
+    x
+        (N, C, D, H, W), float32, bfloat16, float16 or float64, contiguous or channels-last.
+    num_heads
+        Number of heads; divides C.
+    num_groups
+        Groups of the normalisation; divides C.
+    norm_weight, norm_bias
+        (C,) affine parameters of the normalisation.
+    qkv_weight, qkv_bias
+        (3C, C) and (3C,): rows of q, then k, then v, each ordered by head.
+    proj_weight, proj_bias
+        (C, C) and (C,) of the output projection.
+    eps
+        Added to the variance.
+
+    Returns
+    -------
+    Tensor
+        Shape and dtype of ``x``; channels-last where ``x`` is, contiguous otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If heads or groups do not divide the channels, or a parameter's shape does not fit.
+    """
+    parameters = (norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias)
+    _check_shapes(x.shape[1], num_heads, num_groups, *parameters)
+    return torch.ops.dispr.attention_3d(x, num_heads, num_groups, *parameters, eps)
+
+
+def _check_shapes(channels: int, num_heads: int, num_groups: int, *parameters: Tensor) -> None:
+    for name, count in (("heads", num_heads), ("groups", num_groups)):
+        if count < 1 or channels % count:
+            raise ConfigError(f"attention_3d: {channels} channels cannot be split into {count} {name}.")
+    C = channels
+    expected = {
+        "norm_weight": (C,),
+        "norm_bias": (C,),
+        "qkv_weight": (3 * C, C),
+        "qkv_bias": (3 * C,),
+        "proj_weight": (C, C),
+        "proj_bias": (C,),
+    }
+    for (name, shape), tensor in zip(expected.items(), parameters, strict=True):
+        if tensor.shape != shape:
+            raise ConfigError(f"attention_3d: {name} has shape {tuple(tensor.shape)}, expected {shape}.")
+
+
+@torch.library.register_fake("dispr::attention_3d", lib=LIBRARY)
+def _fake(x: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(x, memory_format=plain.output_format(x))
+
+
+@torch.library.register_fake("dispr::attention_3d_backward", lib=LIBRARY)
+def _fake_backward(
+    grad: Tensor, x: Tensor, num_heads: int, num_groups: int, *rest: Any
+) -> tuple[Tensor, ...]:
+    *parameters, _eps = rest
+    grad_x = torch.empty_like(x, memory_format=plain.output_format(x))
+    return (grad_x, *(torch.empty_like(p, memory_format=torch.contiguous_format) for p in parameters))
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, ctx.num_heads, ctx.num_groups, *parameters, ctx.eps = inputs
+    ctx.save_for_backward(x, *parameters)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, *parameters = ctx.saved_tensors
+    grad_x, *grads = torch.ops.dispr.attention_3d_backward(
+        grad, x, ctx.num_heads, ctx.num_groups, *parameters, ctx.eps
+    )
+    return (grad_x, None, None, *grads, None)
+
+
+torch.library.register_autograd("dispr::attention_3d", _backward, setup_context=_setup_context, lib=LIBRARY)

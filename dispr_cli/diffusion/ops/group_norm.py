@@ -1,0 +1,152 @@
+"""``group_norm_silu``: GroupNorm, FiLM, SiLU and the residual sum in one operation, with its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.library import LIBRARY, TAGS
+from dispr_cli.errors import ConfigError
+
+LIBRARY.define(
+    "group_norm_silu(Tensor x, int num_groups, Tensor weight, Tensor bias, float eps, Tensor? scale=None, "
+    "Tensor? shift=None, Tensor? residual=None) -> (Tensor, Tensor, Tensor)",
+    tags=TAGS,
+)
+LIBRARY.define(
+    "group_norm_silu_backward(Tensor grad, Tensor x, Tensor mean, Tensor rstd, int num_groups, "
+    "Tensor weight, Tensor bias, Tensor? scale=None, Tensor? shift=None) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    tags=TAGS,
+)
+LIBRARY.impl("group_norm_silu", plain.group_norm_silu, "CompositeExplicitAutograd")
+LIBRARY.impl("group_norm_silu_backward", plain.group_norm_silu_backward, "CompositeExplicitAutograd")
+
+
+def group_norm_silu(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float = 1e-5,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    residual: Tensor | None = None,
+) -> Tensor:
+    """Group normalisation, FiLM, SiLU and residual sum: memory is read twice and written once.
+
+    Computes ``silu(((x − mean) · rstd · weight + bias) · (1 + scale) + shift) + residual``, with mean and
+    variance per sample and group (Wu & He 2018, eq. 1), in float32 (float64 for float64 tensors).
+
+    Parameters
+    ----------
+    x
+        (N, C, ...), float32, bfloat16, float16 or float64, contiguous or channels-last.
+    num_groups
+        Number of groups; divides C.
+    weight, bias
+        (C,) affine parameters of the normalisation.
+    eps
+        Added to the variance.
+    scale, shift
+        (N, C) modulation per sample and channel (FiLM, Perez et al. 2018); None leaves it out.
+    residual
+        Tensor of x's shape that is added after the activation; None leaves it out.
+
+    Returns
+    -------
+    Tensor
+        Shape and dtype of ``x``; channels-last where ``x`` is, contiguous otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If the number of groups does not divide the channels, or a shape does not fit ``x``.
+    """
+    _check_shapes(x, num_groups, weight, bias, scale, shift, residual)
+    dtype = plain.statistics_dtype(x.dtype)
+    return torch.ops.dispr.group_norm_silu(
+        x,
+        num_groups,
+        weight.to(dtype),
+        bias.to(dtype),
+        eps,
+        None if scale is None else scale.to(dtype),
+        None if shift is None else shift.to(dtype),
+        None if residual is None else residual.to(x.dtype),
+    )[0]
+
+
+def _check_shapes(x: Tensor, num_groups: int, weight: Tensor, bias: Tensor, *optional: Tensor | None) -> None:
+    channels = x.shape[1]
+    if num_groups < 1 or channels % num_groups:
+        raise ConfigError(f"group_norm_silu: {channels} channels cannot be split into {num_groups} groups.")
+    expected = ((channels,), (channels,), x.shape[:2], x.shape[:2], x.shape)
+    names = ("weight", "bias", "scale", "shift", "residual")
+    for name, tensor, shape in zip(names, (weight, bias, *optional), expected, strict=True):
+        if tensor is not None and tensor.shape != shape:
+            raise ConfigError(
+                f"group_norm_silu: {name} has shape {tuple(tensor.shape)}, expected {tuple(shape)}."
+            )
+
+
+@torch.library.register_fake("dispr::group_norm_silu", lib=LIBRARY)
+def _fake(
+    x: Tensor, num_groups: int, weight: Tensor, bias: Tensor, eps: float, *_: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    y = torch.empty_like(x, memory_format=plain.output_format(x))
+    mean = x.new_empty((x.shape[0], num_groups), dtype=plain.statistics_dtype(x.dtype))
+    return y, mean, torch.empty_like(mean)
+
+
+@torch.library.register_fake("dispr::group_norm_silu_backward", lib=LIBRARY)
+def _fake_backward(
+    grad: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    num_groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    *_: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    modulation = mean.new_empty(x.shape[:2])
+    grad_x = torch.empty_like(x, memory_format=plain.output_format(x))
+    return grad_x, torch.empty_like(weight), torch.empty_like(bias), modulation, torch.empty_like(modulation)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, ctx.num_groups, weight, bias, _, scale, shift, residual = inputs
+    _, mean, rstd = output
+    ctx.mark_non_differentiable(mean, rstd)
+    ctx.has_scale, ctx.has_shift, ctx.has_residual = (
+        scale is not None,
+        shift is not None,
+        residual is not None,
+    )
+    ctx.save_for_backward(x, mean, rstd, weight, bias, scale, shift)
+
+
+def _backward(ctx: Any, grad: Tensor, _grad_mean: Tensor, _grad_rstd: Tensor) -> tuple[Tensor | None, ...]:
+    x, mean, rstd, weight, bias, scale, shift = ctx.saved_tensors
+    grad_x, grad_weight, grad_bias, grad_scale, grad_shift = torch.ops.dispr.group_norm_silu_backward(
+        grad, x, mean, rstd, ctx.num_groups, weight, bias, scale, shift
+    )
+    return (
+        grad_x,
+        None,
+        grad_weight,
+        grad_bias,
+        None,
+        grad_scale if ctx.has_scale else None,
+        grad_shift if ctx.has_shift else None,
+        grad if ctx.has_residual else None,
+    )
+
+
+torch.library.register_autograd(
+    "dispr::group_norm_silu", _backward, setup_context=_setup_context, lib=LIBRARY
+)

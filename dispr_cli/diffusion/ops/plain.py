@@ -1,0 +1,148 @@
+"""The operations in plain PyTorch: what runs without compiled kernels, and what those are tested against.
+
+Layout rule of every operation here and in ``csrc``: a result is channels-last where its input is so in memory
+(and not contiguous as well), contiguous otherwise.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def output_format(x: Tensor) -> torch.memory_format:
+    """Memory format of a result computed from ``x``, by the layout rule of this room."""
+    channels_last = CHANNELS_LAST.get(x.dim())
+    if channels_last is None or x.is_contiguous() or not x.is_contiguous(memory_format=channels_last):
+        return torch.contiguous_format
+    return channels_last
+
+
+def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Precision of sums and parameters: float64 for float64 tensors, float32 for every other."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _per_channel(values: Tensor, x: Tensor) -> Tensor:
+    """Reshape (C,) or (N, C) so that it broadcasts over the spatial axes of ``x``."""
+    rows = values if values.dim() == 2 else values.unsqueeze(0)
+    return rows.reshape(*rows.shape, *([1] * (x.dim() - 2)))  # (N or 1, C, 1, ...)
+
+
+def _per_group(values: Tensor, x: Tensor) -> Tensor:
+    """Spread (N, G) over the channels of each group, ready to broadcast over ``x``."""
+    return _per_channel(values.repeat_interleave(x.shape[1] // values.shape[1], dim=1), x)
+
+
+def _pre_activation(
+    normalised: Tensor, weight: Tensor, bias: Tensor, scale: Tensor | None, shift: Tensor | None
+) -> Tensor:
+    u = normalised * _per_channel(weight, normalised) + _per_channel(bias, normalised)
+    if scale is not None:
+        u = u * (1 + _per_channel(scale, u))
+    return u if shift is None else u + _per_channel(shift, u)
+
+
+def group_norm_silu(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    residual: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (y, mean, rstd) of ``silu(group_norm(x) * (1 + scale) + shift) + residual``."""
+    layout, dtype = output_format(x), statistics_dtype(x.dtype)
+    groups = x.to(dtype).reshape(x.shape[0], num_groups, -1)  # (N, G, C/G · voxels)
+    variance, mean = torch.var_mean(groups, dim=2, correction=0)
+    rstd = torch.rsqrt(variance + eps)
+    normalised = (x.to(dtype) - _per_group(mean, x)) * _per_group(rstd, x)
+    y = F.silu(_pre_activation(normalised, weight, bias, scale, shift))
+    if residual is not None:
+        y = y + residual
+    return y.to(x.dtype).contiguous(memory_format=layout), mean, rstd
+
+
+def group_norm_silu_backward(
+    grad: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    num_groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of x, weight, bias, scale and shift; that of the residual is ``grad`` itself."""
+    layout, dtype = output_format(x), statistics_dtype(x.dtype)
+    spatial = tuple(range(2, x.dim()))
+    normalised = (x.to(dtype) - _per_group(mean, x)) * _per_group(rstd, x)
+    u = _pre_activation(normalised, weight, bias, scale, shift)
+    sigmoid = torch.sigmoid(u)
+    grad_u = grad.to(dtype) * sigmoid * (1 + u * (1 - sigmoid))
+    # All parameter gradients follow from two sums per (sample, channel).
+    sum_grad = grad_u.sum(dim=spatial)
+    sum_grad_normalised = (grad_u * normalised).sum(dim=spatial)
+    gain = torch.ones_like(sum_grad) if scale is None else 1 + scale
+    grad_weight, grad_bias = (gain * sum_grad_normalised).sum(0), (gain * sum_grad).sum(0)
+    grad_scale = weight * sum_grad_normalised + bias * sum_grad
+    # x̂ has zero mean and unit variance in its group, so dx = rstd (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂)).
+    grad_normalised = grad_u * _per_channel(gain * weight, x)
+    in_groups = (x.shape[0], num_groups, -1)
+    mean_grad = grad_normalised.reshape(in_groups).mean(2)
+    mean_product = (grad_normalised * normalised).reshape(in_groups).mean(2)
+    centred = grad_normalised - _per_group(mean_grad, x) - normalised * _per_group(mean_product, x)
+    grad_x = (centred * _per_group(rstd, x)).to(x.dtype).contiguous(memory_format=layout)
+    return grad_x, grad_weight, grad_bias, grad_scale, sum_grad
+
+
+def attention_3d(
+    x: Tensor,
+    num_heads: int,
+    num_groups: int,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    qkv_weight: Tensor,
+    qkv_bias: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    eps: float,
+) -> Tensor:
+    """Return ``x + proj(attention(qkv(group_norm(x))))`` over all voxels as tokens."""
+    layout, (batch, channels), dtype = output_format(x), x.shape[:2], x.dtype
+    normalised = F.group_norm(x, num_groups, norm_weight.to(dtype), norm_bias.to(dtype), eps)
+    tokens = normalised.flatten(2).transpose(1, 2)  # (N, T, C)
+    qkv = F.linear(tokens, qkv_weight.to(dtype), qkv_bias.to(dtype))
+    in_heads = qkv.reshape(batch, -1, 3, num_heads, channels // num_heads)
+    q, k, v = in_heads.permute(2, 0, 3, 1, 4)  # each (N, heads, T, C/heads)
+    mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (N, T, C)
+    projected = F.linear(mixed, proj_weight.to(dtype), proj_bias.to(dtype)).transpose(1, 2)
+    return (x + projected.reshape(x.shape)).contiguous(memory_format=layout)
+
+
+def attention_3d_backward(
+    grad: Tensor,
+    x: Tensor,
+    num_heads: int,
+    num_groups: int,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    qkv_weight: Tensor,
+    qkv_bias: Tensor,
+    proj_weight: Tensor,
+    proj_bias: Tensor,
+    eps: float,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of x and of the six parameters, by computing the block once more."""
+    parameters = (norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias)
+    with torch.enable_grad():
+        leaf, *leaves = (tensor.detach().requires_grad_() for tensor in (x, *parameters))
+        y = attention_3d(leaf, num_heads, num_groups, *leaves, eps=eps)  # type: ignore[misc]
+        grads = torch.autograd.grad(y, (leaf, *leaves), grad)
+    return (grads[0].contiguous(memory_format=output_format(x)), *(g.contiguous() for g in grads[1:]))
