@@ -1,0 +1,11 @@
+"""Synthetic red blood cells of nine shapes, with simulated images, masks and true volumes."""
+
+from dispr_cli.inputs.phantoms.generate import (
+    PHANTOM_CLASSES,
+    VOXEL_SIZE_UM,
+    Phantom,
+    generate_phantom,
+    generate_phantoms,
+)
+
+__all__ = ["PHANTOM_CLASSES", "VOXEL_SIZE_UM", "Phantom", "generate_phantom", "generate_phantoms"]
