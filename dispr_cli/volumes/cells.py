@@ -1,0 +1,116 @@
+"""The table of cells as it stands, read from the row files on demand."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dispr_cli.errors import StoreError
+from dispr_cli.volumes.layout import ROWS, ShardGrid, row_file, shard_file
+from dispr_cli.volumes.names import Names
+from dispr_cli.volumes.rows import PENDING, CellRow, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many cells are done, failed and still to do."""
+
+    done: int
+    failed: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellTable:
+    """The rows of a store, in order; nothing is held in memory.
+
+    Attributes
+    ----------
+    store
+        Folder of the store.
+    grid
+        Its division into shards.
+    """
+
+    store: Path
+    grid: ShardGrid
+
+    @property
+    def names(self) -> Names:
+        """The names of all cells, also of those still to do."""
+        return Names(self.store, self.grid)
+
+    def __len__(self) -> int:
+        return self.grid.num_cells
+
+    def __iter__(self) -> Iterator[CellRow]:
+        for shard in range(self.grid.num_shards):
+            yield from self.of_shard(shard)
+
+    def __getitem__(self, cell: str | int) -> CellRow:
+        index = self.index(cell)
+        shard = self.grid.shard_of(index)
+        return self.of_shard(shard)[index - self.grid.cells_of(shard).start]
+
+    def index(self, cell: str | int) -> int:
+        """Return the index of a cell given by its name or its index.
+
+        Raises
+        ------
+        StoreError
+            If the store has no such cell.
+        """
+        if isinstance(cell, str):
+            found = self.names.index(cell)
+            if found is None:
+                raise StoreError(f"{self.store} has no cell called {cell!r}; cells.csv lists those it has.")
+            return found
+        if not 0 <= cell < len(self):
+            raise StoreError(f"{self.store} has no cell {cell}: it holds the cells 0 to {len(self) - 1}.")
+        return int(cell)
+
+    def of_shard(self, shard: int) -> Sequence[CellRow]:
+        """Return the rows of one shard; all pending where it was never written or is torn.
+
+        Raises
+        ------
+        StoreError
+            If the list of names is missing or damaged.
+        """
+        names = self.names.of_shard(shard)
+        found = read_rows(row_file(self.store, shard), names)
+        # A row file outlives its shard only when a disk lost what it had promised to keep.
+        if found is None or found.shard_bytes != self._shard_bytes(shard):
+            return [CellRow(name=name, status=PENDING) for name in names]
+        return found.rows
+
+    def unfinished_shards(self, *, retry_failed: bool = False) -> list[int]:
+        """Return the shards with a cell that is pending, or with `retry_failed` one that failed."""
+        return [
+            shard
+            for shard in range(self.grid.num_shards)
+            if any(_is_open(row, retry_failed) for row in self.of_shard(shard))
+        ]
+
+    def progress(self) -> Progress:
+        """Count the cells by their status."""
+        counts = Counter("done" if row.is_done else "failed" if row.is_failed else "pending" for row in self)
+        return Progress(counts["done"], counts["failed"], counts["pending"])
+
+    def stamp(self) -> dict[str, int]:
+        """Return when each row file was written, to notice that another process finished a shard."""
+        with os.scandir(self.store / ROWS) as entries:
+            return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.name.endswith(".json")}
+
+    def _shard_bytes(self, shard: int) -> int:
+        try:
+            return shard_file(self.store, shard).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+def _is_open(row: CellRow, retry_failed: bool) -> bool:
+    return row.status == PENDING or (retry_failed and row.is_failed)

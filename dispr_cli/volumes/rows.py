@@ -1,0 +1,134 @@
+"""What is known of each cell besides its volumes, and the file that makes a shard count as done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispr_cli.volumes.durable import replace_bytes
+from dispr_cli.volumes.layout import FOREGROUND
+
+DONE = "done"
+PENDING = "pending"
+FAILED = "failed: "
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """One row of the table of cells.
+
+    Attributes
+    ----------
+    name
+        The cell's name, unique within the store.
+    source
+        The file that the cell was cut from.
+    label
+        Its value in a label image; None where the mask holds one cell.
+    bounding_box
+        (y0, x0, y1, x1) in pixels of the source, half open.
+    touches_border
+        Whether the border of the source cuts the cell.
+    voxel_size_um
+        Side of a voxel in micrometres, None if unknown.
+    status
+        ``done``, ``pending`` or ``failed: why``.
+    extra
+        Further columns for the table.
+    volume_voxels_mean, volume_voxels_sd
+        Foreground voxels, mean and standard deviation (n - 1) over the samples; filled in by the
+        store. One sample has no standard deviation.
+    """
+
+    name: str
+    source: str = ""
+    label: int | None = None
+    bounding_box: tuple[int, int, int, int] | None = None
+    touches_border: bool | None = None
+    voxel_size_um: float | None = None
+    status: str = DONE
+    extra: Mapping[str, Scalar] = field(default_factory=dict)
+    volume_voxels_mean: float | None = None
+    volume_voxels_sd: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in (DONE, PENDING) and not self.status.startswith(FAILED):
+            raise ValueError(f"status {self.status!r} is neither done, pending nor 'failed: why'")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the cell's volumes are in the store."""
+        return self.status == DONE
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the cell was tried and could not be reconstructed."""
+        return self.status.startswith(FAILED)
+
+
+def measured(row: CellRow, volumes: NDArray[np.uint8]) -> CellRow:
+    """Return the row with the volumes of its samples, (S, Z, Y, X), counted in voxels."""
+    if not row.is_done:
+        return replace(row, volume_voxels_mean=None, volume_voxels_sd=None)
+    counts = np.count_nonzero(volumes >= FOREGROUND, axis=(1, 2, 3)).astype(np.float64)
+    spread = float(counts.std(ddof=1)) if len(counts) > 1 else None
+    return replace(row, volume_voxels_mean=float(counts.mean()), volume_voxels_sd=spread)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """The content of a row file.
+
+    Attributes
+    ----------
+    rows
+        One row per cell of the shard.
+    shard_bytes
+        Size of the shard's file when the rows were written; another size means a torn shard.
+    """
+
+    rows: tuple[CellRow, ...]
+    shard_bytes: int
+
+
+def write_rows(path: Path, rows: Sequence[CellRow], shard_bytes: int) -> None:
+    """Write a row file, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        As the operating system gives it.
+    """
+    content = {"shard_bytes": shard_bytes, "rows": [asdict(row) for row in rows]}
+    replace_bytes(path, json.dumps(content, default=_plain, separators=(",", ":")).encode())
+
+
+def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
+    """Read a row file; None if it is missing, damaged, or speaks of other cells than `names`."""
+    try:
+        content = json.loads(path.read_bytes())
+        rows = tuple(_row(entry) for entry in content["rows"])
+        shard_rows = ShardRows(rows, int(content["shard_bytes"]))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return shard_rows if [row.name for row in rows] == list(names) else None
+
+
+def _row(entry: dict[str, Any]) -> CellRow:
+    box = entry["bounding_box"]
+    return CellRow(**{**entry, "bounding_box": None if box is None else tuple(map(int, box))})
+
+
+def _plain(value: Any) -> Any:
+    """Let numpy's scalars into JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a column of the table cannot hold {type(value).__name__}")

@@ -1,0 +1,223 @@
+"""The store of one run: volumes written shard by shard, resumed after any interruption, read by name.
+
+The shard is the unit of writing, resuming and parallel work. A shard counts once its row file is
+there; the row file is written last, whole or not at all. So several processes may own different
+shards of one store without knowing of each other, and may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispr_cli.errors import StoreError
+from dispr_cli.volumes.array import encode_shard, open_array, read_volumes
+from dispr_cli.volumes.attributes import read_attributes
+from dispr_cli.volumes.cells import CellTable, Progress
+from dispr_cli.volumes.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
+from dispr_cli.volumes.layout import ROWS, TABLE, ShardGrid, row_file, shard_file
+from dispr_cli.volumes.rows import CellRow, measured, write_rows
+from dispr_cli.volumes.table import write_table
+
+
+@dataclass(frozen=True)
+class VolumeStore:
+    """An open store; see :func:`dispr_cli.volumes.create.create_or_resume` and :func:`open_store`.
+
+    Attributes
+    ----------
+    path
+        Folder of the store.
+    grid
+        Number of cells and samples, and the division into shards.
+    voxel_size_um
+        Side of a voxel in micrometres; None if unknown.
+    configuration
+        The settings that the store was made with; another run must have the same to continue it.
+    provenance
+        Further facts about the run that made it, such as version and device.
+    """
+
+    path: Path
+    grid: ShardGrid
+    voxel_size_um: float | None
+    configuration: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def num_cells(self) -> int:
+        """Cells of the store, finished or not."""
+        return self.grid.num_cells
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per cell."""
+        return self.grid.num_samples
+
+    @property
+    def cells(self) -> CellTable:
+        """The table of cells as it stands: ``store.cells[name]``, ``for row in store.cells``."""
+        return CellTable(self.path, self.grid)
+
+    @cached_property
+    def _array(self) -> Any:
+        return open_array(self.path, self.grid)
+
+    # Writing
+
+    def pending_shards(self, *, retry_failed: bool = False) -> list[int]:
+        """Return the shards still to be written, or to be completed.
+
+        Parameters
+        ----------
+        retry_failed
+            Count shards with failed cells too.
+        """
+        return self.cells.unfinished_shards(retry_failed=retry_failed)
+
+    def write_shard(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
+        """Write one shard and then the row file that makes it count.
+
+        Rows with the status ``pending`` keep what is finished of a shard when a run is interrupted:
+        :meth:`read_shard` gives it back, and the shard stays among :meth:`pending_shards`.
+
+        Parameters
+        ----------
+        shard
+            Which shard.
+        volumes
+            (k, S, 64, 64, 64) uint8 with k the cells of this shard; zero for cells that are not done.
+        rows
+            Their k rows, in order; volumes are counted here.
+
+        Raises
+        ------
+        ValueError
+            If shape, type or names are not those of this shard.
+        StoreError
+            If the disk is full or the folder cannot be written.
+        """
+        self._check(shard, volumes, rows)
+        encoded = encode_shard(self.grid, volumes)
+        counted = [measured(row, samples) for row, samples in zip(rows, volumes, strict=True)]
+        with explained(self.path, f"write shard {shard}"), self._told_when_full(shard, len(encoded)):
+            self._replace_shard(shard_file(self.path, shard), encoded)
+            write_rows(row_file(self.path, shard), counted, len(encoded))
+
+    def finish(self) -> Progress:
+        """Assemble ``cells.csv`` from what is there, finished or not, and count it.
+
+        Raises
+        ------
+        StoreError
+            If the table cannot be written.
+        """
+        with explained(self.path / TABLE, "write the table of cells"):
+            for folder in (self.path, self.path / ROWS):
+                remove_partial_files(folder)
+            while True:
+                before = self.cells.stamp()
+                progress = write_table(self.path / TABLE, self.cells)
+                # Another process may have finished a shard, and even its table, while this one was written.
+                if self.cells.stamp() == before:
+                    return progress
+
+    # Reading
+
+    def read(self, cell: str | int, sample: int | None = None) -> NDArray[np.uint8]:
+        """Read the samples of one cell, (S, 64, 64, 64), or one of them, (64, 64, 64).
+
+        Raises
+        ------
+        StoreError
+            If there is no such cell or sample, the cell is not done, or its shard is damaged.
+        """
+        index = self.cells.index(cell)
+        if sample is not None and not 0 <= sample < self.num_samples:
+            raise StoreError(f"{self.path} has no sample {sample}: it holds 0 to {self.num_samples - 1}.")
+        row = self.cells[index]
+        if not row.is_done:
+            raise StoreError(f"{self.path}: cell {row.name!r} has no volume, its status is '{row.status}'.")
+        origin = shard_file(self.path, self.grid.shard_of(index))
+        return read_volumes(self._array, slice(index, index + 1), sample, origin)[0]
+
+    def read_shard(self, shard: int) -> tuple[NDArray[np.uint8], Sequence[CellRow]]:
+        """Read one shard: its volumes, (k, S, 64, 64, 64), zero where a cell is not done, and its rows.
+
+        Raises
+        ------
+        StoreError
+            If the shard is damaged.
+        """
+        rows = self.cells.of_shard(shard)
+        if not any(row.is_done for row in rows):
+            return np.zeros(self.grid.volume_shape(shard), np.uint8), rows
+        cells = self.grid.cells_of(shard)
+        origin = shard_file(self.path, shard)
+        return read_volumes(self._array, slice(cells.start, cells.stop), None, origin), rows
+
+    def shards(self) -> Iterator[tuple[NDArray[np.uint8], Sequence[CellRow]]]:
+        """Iterate over the whole store, one shard in memory at a time, see :meth:`read_shard`."""
+        for shard in range(self.grid.num_shards):
+            yield self.read_shard(shard)
+
+    def progress(self) -> Progress:
+        """Count the cells that are done, failed and pending."""
+        return self.cells.progress()
+
+    @contextlib.contextmanager
+    def _told_when_full(self, shard: int, size: int) -> Iterator[None]:
+        """Say how much space the rest of the store takes, going by the size of one shard."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            pending = len(self.pending_shards())
+            free = shutil.disk_usage(self.path).free
+            raise StoreError(
+                f"{self.path}: the disk is full at shard {shard}: {_megabytes(free)} are free, the {pending} "
+                f"shards still to do take about {_megabytes(pending * size)}. What was finished is kept: "
+                "free some space and run the same command again."
+            ) from error
+
+    def _check(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
+        expected = self.grid.volume_shape(shard)
+        if volumes.shape != expected or volumes.dtype != np.uint8:
+            found = f"{volumes.shape} {volumes.dtype}"
+            raise ValueError(f"shard {shard} takes volumes {expected} uint8, not {found}")
+        names = self.cells.names.of_shard(shard)
+        if [row.name for row in rows] != names:
+            raise ValueError(f"the rows of shard {shard} must be those of {names[0]!r} to {names[-1]!r}")
+
+    def _replace_shard(self, path: Path, encoded: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_partial_files(path.parent)
+        if encoded:
+            replace_bytes(path, encoded)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def open_store(path: Path) -> VolumeStore:
+    """Open a store; the cost does not depend on the number of its cells.
+
+    Raises
+    ------
+    StoreError
+        If `path` is not a store made by this program, or is damaged.
+    """
+    found = read_attributes(path)
+    return VolumeStore(path, found.grid, found.voxel_size_um, found.configuration, found.provenance)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

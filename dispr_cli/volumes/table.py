@@ -1,0 +1,109 @@
+"""``cells.csv``: the table of cells for people and spreadsheets, and how it is read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dispr_cli.errors import StoreError
+from dispr_cli.volumes.cells import CellTable, Progress
+from dispr_cli.volumes.durable import replaced
+from dispr_cli.volumes.rows import CellRow, Scalar
+
+_PLACE = ("index", "name", "source", "label", "y0", "x0", "y1", "x1", "touches_border", "voxel_size_um")
+_FIXED = (*_PLACE, "status", "volume_voxels_mean", "volume_voxels_sd")
+_MICROMETRES = ("volume_um3_mean", "volume_um3_sd")
+# Spreadsheets run a cell that begins with one of these as a formula; a quote before it shows it as text.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+
+
+def write_table(path: Path, table: CellTable) -> Progress:
+    """Write the table of all cells, whole or not at all, one shard in memory at a time.
+
+    Returns
+    -------
+    Progress
+        The cells written, counted by their status.
+
+    Raises
+    ------
+    OSError
+        As the operating system gives it.
+    StoreError
+        If the list of names is damaged.
+    """
+    columns = _columns(table)
+    done = failed = 0
+    with replaced(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([_neutral(column) for column in columns])
+        for index, row in enumerate(table):
+            entries = _entries(index, row)
+            writer.writerow([_cell(entries.get(column)) for column in columns])
+            done, failed = done + row.is_done, failed + row.is_failed
+        text.detach()
+    return Progress(done, failed, len(table) - done - failed)
+
+
+def read_table(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a ``cells.csv`` as column -> text, formulas as they were before.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or is not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, restval="", strict=True)
+            if "name" not in (reader.fieldnames or ()):
+                raise StoreError(f"{path} is not a table of cells: it has no column 'name'.")
+            for row in reader:
+                yield {_plain(column): _plain(text) for column, text in row.items() if column is not None}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{path}: the table of cells cannot be read ({error}).") from error
+
+
+def _columns(table: CellTable) -> list[str]:
+    """Return the columns that any row needs, the fixed ones first."""
+    extra: dict[str, None] = {}
+    micrometres = False
+    for row in table:
+        extra.update(dict.fromkeys(row.extra))
+        micrometres = micrometres or row.voxel_size_um is not None
+    return [*_FIXED, *(_MICROMETRES if micrometres else ()), *extra]
+
+
+def _entries(index: int, row: CellRow) -> dict[str, Scalar]:
+    box = row.bounding_box or (None, None, None, None)
+    size, mean, spread = row.voxel_size_um, row.volume_voxels_mean, row.volume_voxels_sd
+    fixed: tuple[Scalar, ...] = (index, row.name, row.source, row.label, *box)
+    fixed += (row.touches_border, size, row.status, mean, spread)
+    entries: dict[str, Scalar] = {**row.extra, **dict(zip(_FIXED, fixed, strict=True))}
+    for column, count in zip(_MICROMETRES, (mean, spread), strict=True):
+        entries[column] = None if size is None or count is None else count * size**3
+    return entries
+
+
+def _cell(value: Scalar) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.6g}"
+        case _:
+            return _neutral(value) if isinstance(value, str) else str(value)
+
+
+def _neutral(text: str) -> str:
+    return "'" + text if _FORMULA.match(text) else text
+
+
+def _plain(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
