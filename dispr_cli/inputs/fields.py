@@ -1,0 +1,108 @@
+"""A decoded image with its labels, kept while its cells are being cut out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from numpy.typing import NDArray
+
+from dispr_cli.errors import InputError
+from dispr_cli.inputs.images import read_plane
+from dispr_cli.inputs.labels import Labelling, read_labels
+from dispr_cli.inputs.segment import segment_otsu
+from dispr_cli.inputs.settings import InputSettings
+
+
+@dataclass(frozen=True)
+class Field:
+    """One image file, decoded, (Y, X), with what its mask says, (Y, X)."""
+
+    image: NDArray
+    labelling: Labelling
+
+
+def read_labelling(image: Path, mask: Path | None, settings: InputSettings) -> Labelling:
+    """Find the cells of a mask file, or of a segmentation of the image where there is none.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or what it holds is no mask.
+    """
+    if mask is not None:
+        header, values = read_plane(mask, settings, "mask")
+        return read_labels(values, settings, mask, header.lossy)
+    _, pixels = read_plane(image, settings)
+    return read_labels(segment_otsu(pixels, settings.min_cell_pixels, image), settings, image)
+
+
+def read_field(image: Path, mask: Path | None, settings: InputSettings) -> Field:
+    """Decode an image and its mask.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged, what it holds is no mask, or the sizes differ.
+    """
+    _, pixels = read_plane(image, settings)
+    labelling = read_labelling(image, mask, settings)
+    check_equal_sizes(image, pixels.shape, mask, labelling.labels.shape)
+    return Field(pixels, labelling)
+
+
+def check_equal_sizes(
+    image: Path, shape: tuple[int, ...], mask: Path | None, labels: tuple[int, ...]
+) -> None:
+    """Raise an InputError if image and mask differ in (Y, X)."""
+    if mask is not None and shape != labels:
+        raise InputError(
+            f"{image}: {shape[1]} x {shape[0]} pixels, but its mask {mask.name} has "
+            f"{labels[1]} x {labels[0]}; they must be equal."
+        )
+
+
+class FieldCache:
+    """The last few fields, so that an image with many cells is decoded once; threads may share it.
+
+    Parameters
+    ----------
+    settings
+        How files are read.
+    capacity
+        Fields kept at most.
+    """
+
+    def __init__(self, settings: InputSettings, capacity: int = 3) -> None:
+        self._settings = settings
+        self._capacity = capacity
+        self._fields: OrderedDict[tuple[Path, Path | None], Future[Field]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, image: Path, mask: Path | None) -> Field:
+        """Return the field of these files, decoded by the first thread that asks; the others wait for it.
+
+        Raises
+        ------
+        InputError
+            As :func:`read_field`; the same for everyone who asks.
+        """
+        key = (image, mask)
+        with self._lock:
+            future = self._fields.get(key)
+            mine = future is None
+            if future is None:
+                future = self._fields[key] = Future()
+            self._fields.move_to_end(key)
+            while len(self._fields) > self._capacity:
+                self._fields.popitem(last=False)
+        if mine:
+            try:
+                future.set_result(read_field(image, mask, self._settings))
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()

@@ -1,0 +1,127 @@
+"""One 2D plane from an image file: TIFF of any kind, PNG or JPEG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from numpy.typing import NDArray
+
+from dispr_cli.errors import InputError
+from dispr_cli.inputs.image_header import ImageHeader
+from dispr_cli.inputs.plane_choice import PlaneChoice, choose_plane, flatten_colour
+from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, raster_header
+from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.tiff import open_tiff
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+Role = Literal["image", "mask"]
+
+
+def read_header(path: Path, settings: InputSettings, role: Role = "image") -> ImageHeader:
+    """Read what a file says about itself; nothing is decoded.
+
+    Parameters
+    ----------
+    path
+        A TIFF, PNG or JPEG file.
+    settings
+        ``max_pixels``, ``plane`` and ``channel`` count here.
+    role
+        A mask has no channel to choose, and may be flat where the image is a stack.
+
+    Returns
+    -------
+    ImageHeader
+        Axes, shape, kind of number and pixel size.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no image, is too large, or needs a choice that was not made.
+    """
+    with _file_errors(path):
+        start = _first_bytes(path, 65_536)
+        if start.startswith(_TIFF_MAGICS):
+            with open_tiff(path, settings.plane) as tiff:
+                _choose(tiff.header, settings, role, tiff.plane_is_series)
+                return tiff.header
+        header = raster_header(path, start)
+        _choose(header, settings, role, False)
+        return header
+
+
+def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tuple[ImageHeader, NDArray]:
+    """Decode the one plane of a file that the settings point to.
+
+    Parameters
+    ----------
+    path
+        A TIFF, PNG or JPEG file.
+    settings
+        ``max_pixels``, ``plane`` and ``channel`` count here.
+    role
+        A mask has no channel to choose, and may be flat where the image is a stack.
+
+    Returns
+    -------
+    ImageHeader
+        What the file says about itself.
+    ndarray
+        (Y, X), in the file's own kind of number.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no image, is too large, is damaged, or needs a choice not made.
+    """
+    with _file_errors(path):
+        if _first_bytes(path, 8).startswith(_TIFF_MAGICS):
+            with open_tiff(path, settings.plane) as tiff:
+                header = tiff.header
+                choice = _choose(header, settings, role, tiff.plane_is_series)
+                pixels = tiff.read(choice.index)
+        else:
+            data = path.read_bytes()
+            header = raster_header(path, data)
+            choice = _choose(header, settings, role, False)
+            pixels = decode_raster(header, data)
+    return header, flatten_colour(header, pixels, choice.sample, role) if pixels.ndim == 3 else pixels
+
+
+def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_series: bool) -> PlaneChoice:
+    header.check(settings.max_pixels)
+    plane = None if plane_is_series else settings.plane
+    if role == "mask":
+        return choose_plane(header, None, plane if header.is_stack else None)
+    return choose_plane(header, settings.channel, plane)
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(count)
+    if not start:
+        raise InputError(f"{path}: the file is empty (0 bytes); copy it again.")
+    if not start.startswith((*_TIFF_MAGICS, PNG_MAGIC, JPEG_MAGIC)):
+        raise InputError(f"{path}: not a TIFF, PNG or JPEG image (it begins with {start[:8]!r}).")
+    return start
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Say what the operating system says about a file in a sentence of ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read this file.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: a folder, expected an image file.") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: too large for this machine's memory; cut it into tiles.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error

@@ -1,0 +1,114 @@
+"""A CSV table that says which image goes with which mask."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from dispr_cli.errors import ConfigError, InputError
+from dispr_cli.inputs.pairing import Pair, Pairing, stem
+from dispr_cli.inputs.settings import InputSettings
+
+MANIFEST_SUFFIXES = (".csv", ".tsv")
+COLUMNS = ("image", "mask", "name", "pixel_size_um", "obj")
+"""Columns that count; others are ignored. All but ``image`` and ``mask`` may be missing."""
+
+
+def read_manifest(path: Path, masks_optional: bool) -> Pairing:
+    """Read the pairs of a manifest, in its order.
+
+    Parameters
+    ----------
+    path
+        A table separated by commas, semicolons or tabs with a header line; file names are relative to it.
+    masks_optional
+        Whether a row may do without a mask, because masks are segmented.
+
+    Returns
+    -------
+    Pairing
+        One pair per row.
+
+    Raises
+    ------
+    InputError
+        If a column or a file is missing, or a value makes no sense; the line is named.
+    """
+    lines = _text(path).splitlines()
+    header = next((line for line in lines if line.strip()), "")
+    delimiter = max(",;\t", key=header.count)
+    rows = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=delimiter)
+    columns = [(name or "").strip().lower() for name in rows.fieldnames or ()]
+    rows.fieldnames = columns
+    needed = ("image",) if masks_optional else ("image", "mask")
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise InputError(
+            f"{path}: no column {' and '.join(missing)} (found: {', '.join(columns) or 'nothing'}); expected "
+            f"a header line with {', '.join(COLUMNS[:2])} and, if wanted, {', '.join(COLUMNS[2:])}."
+        )
+    pairing = Pairing()
+    lines_by_name: dict[str, int] = {}
+    try:
+        for row in rows:
+            values = {key: (row[key] or "").strip() for key in COLUMNS if key in columns}
+            if not any(values.values()):
+                continue
+            pair = _pair(path, rows.line_num, values, masks_optional)
+            if pair.name in lines_by_name:
+                raise InputError(
+                    f"{path}, line {rows.line_num}: a second row named {pair.name!r} (the first is line "
+                    f"{lines_by_name[pair.name]}); give different names in a column name."
+                )
+            lines_by_name[pair.name] = rows.line_num
+            pairing.pairs.append(pair)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {rows.line_num}: not a table ({error}).") from error
+    if not pairing.pairs:
+        raise InputError(f"{path}: a header line and no rows below it.")
+    return pairing
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if not data.strip():
+        raise InputError(f"{path}: the manifest is empty.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8.") from error
+
+
+def _pair(path: Path, line: int, values: dict[str, str], masks_optional: bool) -> Pair:
+    image = _file(path, line, "image", values["image"])
+    if image is None:
+        raise InputError(f"{path}, line {line}: no image given.")
+    mask = _file(path, line, "mask", values.get("mask", ""))
+    if mask is None and not masks_optional:
+        raise InputError(
+            f"{path}, line {line}: no mask given for {values['image']}; or use --mask-from otsu."
+        )
+    truth = _file(path, line, "obj", values.get("obj", ""))
+    size = _pixel_size(path, line, values.get("pixel_size_um", ""))
+    return Pair(values.get("name") or stem(image), image, mask, truth, size)
+
+
+def _file(path: Path, line: int, column: str, value: str) -> Path | None:
+    if not value:
+        return None
+    file = path.parent / value
+    if not file.is_file():
+        raise InputError(f"{path}, line {line}: the {column} {value} is not there (looked for {file}).")
+    return file
+
+
+def _pixel_size(path: Path, line: int, value: str) -> float | None:
+    if not value:
+        return None
+    try:
+        return InputSettings(pixel_size_um=float(value.replace(",", "."))).pixel_size_um
+    except (ValueError, ConfigError) as error:
+        raise InputError(
+            f"{path}, line {line}: pixel_size_um is {value!r}, expected micrometres per pixel, such as 0.1."
+        ) from error

@@ -1,0 +1,279 @@
+"""From a source to its cells: first the plan, cheap and complete, then one cell after the other."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from dispr_cli.errors import CellError, DisprError, InputError
+from dispr_cli.inputs.cell import Cell
+from dispr_cli.inputs.crops import crop_region, place_region
+from dispr_cli.inputs.fields import Field, FieldCache, check_equal_sizes, read_field, read_labelling
+from dispr_cli.inputs.images import read_header, read_plane
+from dispr_cli.inputs.labels import Region
+from dispr_cli.inputs.layouts import find_pairs
+from dispr_cli.inputs.pairing import LeftOut, Pair
+from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
+from dispr_cli.inputs.settings import InputSettings
+
+_THREADS = 2
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True, slots=True)
+class CellRef:
+    """A cell that can be read: small and picklable.
+
+    Attributes
+    ----------
+    name
+        Unique in its plan; ``file`` or ``file#label``.
+    image, mask, truth
+        Its files; no mask where it is segmented from the image.
+    region
+        Where it is in the mask; None if that could not be read.
+    label
+        Its value in the label image; None where the mask holds a single cell.
+    shape
+        (height, width) of the image.
+    pixel_size
+        Of the image, with who says so; None if unknown.
+    voxel_size_um
+        Of the grid it will be read onto; None if unknown.
+    problem
+        Why it cannot be read, known from planning; it is counted as a failed cell.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None
+    truth: Path | None = None
+    region: Region | None = None
+    label: int | None = None
+    shape: tuple[int, int] = (0, 0)
+    pixel_size: PixelSize | None = None
+    voxel_size_um: float | None = None
+    problem: str | None = None
+
+    @property
+    def bounding_box(self) -> tuple[int, int, int, int] | None:
+        """(y0, x0, y1, x1) in pixels of the image, half open."""
+        return None if self.region is None else self.region.bounding_box
+
+    @property
+    def touches_border(self) -> bool:
+        """Whether the border of the image cuts the cell."""
+        return self.region is not None and self.region.touches_border
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: the cells in their final order, and what is left out and why."""
+
+    source: Path
+    cells: list[CellRef]
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def voxel_size_um(self) -> float | None:
+        """The one voxel size of all readable cells; None if it is unknown or they differ."""
+        sizes = {ref.voxel_size_um for ref in self.cells if ref.problem is None}
+        return sizes.pop() if len(sizes) == 1 else None
+
+
+def plan_cells(source: Path, settings: InputSettings | None = None, threads: int = _THREADS) -> Plan:
+    """Find all cells of a folder, a manifest or a file; masks are read, images are only looked at.
+
+    Parameters
+    ----------
+    source
+        A folder in one of the known layouts, a CSV manifest, or an image file.
+    settings
+        How to read; the defaults if None.
+    threads
+        Files looked at at the same time.
+
+    Returns
+    -------
+    Plan
+        The same for the same files, whatever the number of threads.
+
+    Raises
+    ------
+    InputError
+        If the source is missing or ambiguous, nothing in it pairs, or no cell can be read.
+    """
+    settings = settings or InputSettings()
+    source = Path(source)
+    pairing = find_pairs(source, settings)
+    cells: list[CellRef] = []
+    left_out = list(pairing.left_out)
+    for refs, dropped in _in_order(lambda pair: _scan(pair, settings), pairing.pairs, threads, ahead=64):
+        cells += refs
+        left_out += dropped
+    cells = _with_unique_names(cells)
+    _check_some(source, cells, left_out)
+    return Plan(source, cells, left_out)
+
+
+def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
+    """Read one cell.
+
+    Parameters
+    ----------
+    ref
+        From a plan made with the same settings.
+    settings
+        How to read; the defaults if None.
+
+    Raises
+    ------
+    CellError
+        If this cell cannot be read; the reason names its file.
+    """
+    settings = settings or InputSettings()
+    return _read(ref, settings, lambda image, mask: read_field(image, mask, settings))
+
+
+def read_cells(
+    refs: Sequence[CellRef],
+    settings: InputSettings | None = None,
+    indices: Iterable[int] | None = None,
+    threads: int = _THREADS,
+    ahead: int = 32,
+) -> Iterator[tuple[int, Cell | CellError]]:
+    """Read cells in order, some ahead of the one that is asked for.
+
+    Parameters
+    ----------
+    refs
+        The cells of a plan made with the same settings.
+    settings
+        How to read; the defaults if None.
+    indices
+        Which of `refs`, in this order; all if None.
+    threads
+        Files decoded at the same time.
+    ahead
+        Cells held ready at most.
+
+    Yields
+    ------
+    index, cell
+        The position in `refs` and the cell, or why it could not be read.
+    """
+    settings = settings or InputSettings()
+    cache = FieldCache(settings, capacity=threads + 1)
+
+    def read(index: int) -> tuple[int, Cell | CellError]:
+        try:
+            return index, _read(refs[index], settings, cache.get)
+        except CellError as error:
+            return index, error
+
+    yield from _in_order(read, range(len(refs)) if indices is None else indices, threads, ahead)
+
+
+def _in_order(
+    work: Callable[[_Given], _Made], items: Iterable[_Given], threads: int, ahead: int
+) -> Iterator[_Made]:
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="dispr-read") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | None], Field]) -> Cell:
+    if ref.problem is not None or ref.region is None:
+        raise CellError(ref.problem or f"{ref.image}: its mask was not read.")
+    try:
+        found = get(ref.image, ref.mask)
+        placement = place_region(
+            ref.region, ref.label is None, ref.shape, ref.pixel_size, settings, ref.truth is not None
+        )
+        image, mask = crop_region(found.image, found.labelling.labels, ref.region, placement)
+    except CellError as error:
+        raise CellError(f"{ref.image}: {error}") from error
+    except DisprError as error:
+        raise CellError(str(error)) from error
+    return Cell(
+        ref.name,
+        image,
+        mask,
+        placement.voxel_size_um,
+        ref.image,
+        ref.label,
+        ref.region.bounding_box,
+        ref.region.touches_border,
+        ref.truth,
+    )
+
+
+def _scan(pair: Pair, settings: InputSettings) -> tuple[list[CellRef], list[LeftOut]]:
+    ref = CellRef(_safe(pair.name), pair.image, pair.mask, pair.truth)
+    try:
+        header = read_header(pair.image, settings)
+        if header.length("S") - header.has_alpha > 1 and settings.channel is None:
+            read_plane(pair.image, settings)  # only its values tell whether it is grey
+        found = read_labelling(pair.image, pair.mask, settings)
+        shape = (header.height, header.width)
+        check_equal_sizes(pair.image, shape, pair.mask, found.labels.shape)
+    except DisprError as error:
+        return [replace(ref, problem=str(error))], []
+    size = choose_pixel_size(settings.pixel_size_um, pair.pixel_size_um, header.pixel_size)
+    ref = replace(ref, shape=shape, pixel_size=size)
+    refs = [_place(ref, region, found.kind == "single", settings) for region in found.regions]
+    return refs, [LeftOut(pair.mask or pair.image, reason) for reason in found.dropped]
+
+
+def _place(ref: CellRef, region: Region, alone: bool, settings: InputSettings) -> CellRef:
+    if alone:
+        ref = replace(ref, region=region)
+    else:
+        ref = replace(ref, region=region, label=region.label, name=f"{ref.name}#{region.label}", truth=None)
+    try:
+        placed = place_region(region, alone, ref.shape, ref.pixel_size, settings, ref.truth is not None)
+    except CellError as error:
+        return replace(ref, problem=f"{ref.image}: {error}")
+    return replace(ref, voxel_size_um=placed.voxel_size_um)
+
+
+def _safe(name: str) -> str:
+    """Make a name that can stand in a path, a table and an archive: no separators, no control characters."""
+    return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", name).strip() or "cell"
+
+
+def _with_unique_names(cells: list[CellRef]) -> list[CellRef]:
+    taken: set[str] = set()
+    unique = []
+    for ref in cells:
+        name, count = ref.name, 1
+        while name in taken:
+            count += 1
+            name = f"{ref.name}~{count}"
+        taken.add(name)
+        unique.append(ref if name == ref.name else replace(ref, name=name))
+    return unique
+
+
+def _check_some(source: Path, cells: list[CellRef], left_out: list[LeftOut]) -> None:
+    if not cells:
+        reason = left_out[0]
+        raise InputError(f"{source}: every cell was left out (first {reason.path.name}, {reason.reason}).")
+    if all(ref.problem is not None for ref in cells):
+        more = f" The other {len(cells) - 1} cells fail too." if len(cells) > 1 else ""
+        raise InputError(f"{cells[0].problem}{more}")

@@ -1,0 +1,177 @@
+"""TIFF files: header, pixel size and single planes, with tifffile kept quiet."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from dispr_cli.errors import InputError
+from dispr_cli.inputs.image_header import ImageHeader
+from dispr_cli.inputs.pixel_size import (
+    PixelSize,
+    pixel_size_from_imagej,
+    pixel_size_from_ome,
+    pixel_size_from_resolution,
+)
+
+_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch, centimetre (TIFF 6.0, ResolutionUnit)
+
+
+class _Complaints(logging.Filter):
+    """Keeps tifffile's log lines off the user's screen while we read, and remembers errors among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._local = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        heard: list[str] | None = getattr(self._local, "heard", None)
+        if heard is None:
+            return True
+        if record.levelno >= logging.ERROR:
+            heard.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listen(self) -> Iterator[list[str]]:
+        heard: list[str] = []
+        self._local.heard = heard
+        try:
+            yield heard
+        finally:
+            self._local.heard = None
+
+
+_complaints = _Complaints()
+logging.getLogger("tifffile").addFilter(_complaints)
+
+
+@contextmanager
+def open_tiff(path: Path, plane: int | None = None) -> Iterator[TiffPlanes]:
+    """Open a TIFF file for :class:`TiffPlanes`; every failure of the format becomes an InputError."""
+    with _complaints.listen() as heard:
+        try:
+            with tifffile.TiffFile(path, _multifile=False) as tif:
+                yield TiffPlanes(path, tif, plane)
+        except (InputError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise damaged(path, error) from error
+        if heard:
+            raise damaged(path, heard[0])
+
+
+def damaged(path: Path, reason: object) -> InputError:
+    """Make the error for a file that begins as an image and does not go on as one."""
+    words = " ".join(str(reason).replace(str(path), "").split())[:120] or type(reason).__name__
+    return InputError(f"{path}: damaged or truncated, it cannot be decoded ({words}); save or copy it again.")
+
+
+class TiffPlanes:
+    """One open TIFF file.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    tif
+        The open file.
+    series
+        Which series to use if there are several; None demands that there is one.
+    """
+
+    def __init__(self, path: Path, tif: tifffile.TiffFile, series: int | None) -> None:
+        self._path = path
+        self._tif = tif
+        self._series = self._choose_series(series)
+        self.header = ImageHeader(
+            path=path,
+            axes=self._series.axes,
+            shape=tuple(self._series.shape),
+            dtype=str(self._series.dtype),
+            pixel_size=self._pixel_size(),
+            has_alpha=bool(self._series.keyframe.extrasamples) and self._series.axes.endswith("S"),
+            lossy=int(self._series.keyframe.compression) in (6, 7),
+        )
+
+    def _choose_series(self, wanted: int | None) -> tifffile.TiffPageSeries:
+        found = self._tif.series
+        if not found:
+            raise InputError(f"{self._path}: a TIFF without any image in it.")
+        if len(found) == 1:
+            return found[0]
+        shapes = ", ".join("x".join(map(str, s.shape)) for s in found[:4]) + (
+            ", ..." if len(found) > 4 else ""
+        )
+        if wanted is None:
+            raise InputError(
+                f"{self._path}: holds {len(found)} images of different kinds ({shapes}); "
+                f"say which with --plane 0 to {len(found) - 1}."
+            )
+        if wanted >= len(found):
+            raise InputError(f"{self._path}: holds {len(found)} images, so --plane {wanted} is not there.")
+        return found[wanted]
+
+    @property
+    def plane_is_series(self) -> bool:
+        """Whether ``--plane`` was used up for choosing among images of different kinds."""
+        return len(self._tif.series) > 1
+
+    def _pixel_size(self) -> PixelSize | None:
+        if self._tif.is_ome and self._tif.ome_metadata:
+            return pixel_size_from_ome(self._tif.ome_metadata)
+        tags = self._series.keyframe.tags
+        per_unit = _resolution(tags)
+        if self._tif.is_imagej:
+            unit = (self._tif.imagej_metadata or {}).get("unit")
+            return pixel_size_from_imagej(None if unit is None else str(unit), per_unit)
+        unit_um = _UM_PER_RESOLUTION_UNIT.get(int(tags.valueof("ResolutionUnit", 2) or 2))
+        return pixel_size_from_resolution(per_unit, unit_um, "TIFF resolution")
+
+    def read(self, index: dict[str, int]) -> NDArray:
+        """Decode one plane, (Y, X) or (Y, X, S), at the indices given per axis letter."""
+        series, page = self._series, self._series.keyframe
+        outer = len(series.shape) - len(page.shape)
+        per_page = outer >= 0 and tuple(series.shape[outer:]) == tuple(page.shape)
+        if per_page and len(series) == math.prod(series.shape[:outer]) and not series.is_truncated:
+            at = [index[a] for a in series.axes[:outer]]
+            number = int(np.ravel_multi_index(at, series.shape[:outer])) if outer else 0
+            one = series[number]
+            if one is None:
+                raise damaged(self._path, f"plane {number} is missing")
+            self._check_extent(one)
+            pixels, axes = one.asarray(maxworkers=1), series.axes[outer:]
+        else:
+            self._check_extent(page)
+            pixels, axes = series.asarray(maxworkers=1), series.axes
+        return _to_plane(pixels, axes, index)
+
+    def _check_extent(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+        """Call it damage when pixels lie beyond the end of the file: tifffile would fill in zeros."""
+        size = self._tif.filehandle.size
+        if any(o + n > size for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)):
+            raise damaged(self._path, "it ends before its pixels do")
+
+
+def _resolution(tags: tifffile.TiffTags) -> tuple[float, float] | None:
+    sides = []
+    for name in ("YResolution", "XResolution"):
+        value = tags.valueof(name)
+        if not isinstance(value, tuple) or len(value) != 2 or not all(value):
+            return None
+        sides.append(value[0] / value[1])
+    return sides[0], sides[1]
+
+
+def _to_plane(pixels: NDArray, axes: str, index: dict[str, int]) -> NDArray:
+    taken = pixels[tuple(slice(None) if a in "YXS" else index[a] for a in axes)]
+    kept = [a for a in axes if a in "YXS"]
+    return taken.transpose([kept.index(a) for a in ("Y", "X", "S") if a in kept])
