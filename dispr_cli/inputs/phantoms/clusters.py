@@ -70,7 +70,7 @@ def _turned_by(rotation: NDArray[np.float64], angle: float, rng: np.random.Gener
 
 def draw_cell_cluster(rng: np.random.Generator) -> Draft:
     """Two or three touching discs or bowls, mostly stacked face to face, some crosswise."""
-    count = int(rng.choice([2, 3], p=[0.85, 0.15]))
+    count = int(rng.choice([2, 3], p=[0.86, 0.14]))
     volume, bodies = 0.0, []
     for k in range(count):
         single = (draw_discocyte if rng.uniform() < 0.65 else draw_stomatocyte)(rng)
@@ -80,12 +80,12 @@ def draw_cell_cluster(rng: np.random.Generator) -> Draft:
         else:
             tilt = abs(bounded_normal(rng, 0.0, 0.6))
             rotation = (
-                _turned_by(bodies[0].rotation, tilt, rng) if rng.uniform() < 0.7 else random_rotation(rng)
+                _turned_by(bodies[0].rotation, tilt, rng) if rng.uniform() < 0.45 else random_rotation(rng)
             )
             sideways = even_directions(rng, 1, 0.0)[0]
-            direction = np.array([0.0, 0.0, rng.choice([-1.0, 1.0])]) + rng.uniform(0.1, 1.0) * sideways
+            direction = np.array([0.0, 0.0, rng.choice([-1.0, 1.0])]) + rng.uniform(0.1, 1.6) * sideways
             direction /= np.linalg.norm(direction)
             moved = replace(body, rotation=rotation)
             bodies.append(bring_together(bodies, moved, direction, rng.uniform(0.0, 0.03)))
-        volume += 0.92 * single.volume_um3
-    return Draft(tuple(bodies), volume, 0.2, {"cells": count})
+        volume += 0.85 * single.volume_um3
+    return Draft(tuple(bodies), volume, 1 + int(rng.poisson(5.0)), 0.2, {"cells": count})

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dispr_cli.errors import ConfigError
-from dispr_cli.inputs.phantoms import clusters, shapes, surfaces
-from dispr_cli.inputs.phantoms.microscope import Optics, expose, photograph, segment
-from dispr_cli.inputs.phantoms.shapes import Body, Draft, bounded_normal
+from dispr_cli.inputs.phantoms import clusters, shapes
+from dispr_cli.inputs.phantoms.microscope import draw_optics, expose, photograph, segment
+from dispr_cli.inputs.phantoms.placement import GRID, VOXEL_SIZE_UM, levels, place
+from dispr_cli.inputs.phantoms.shapes import Draft, bounded_normal
 
-GRID = 64
 CENTRAL_SLICE = 32
-VOXEL_SIZE_UM = 0.172
-MARGIN = 4
-ATTEMPTS = 40
+ATTEMPTS = 60
 
 DRAWS: dict[str, Callable[[np.random.Generator], Draft]] = {
     "spherocyte": shapes.draw_spherocyte,
@@ -67,62 +65,6 @@ class Phantom:
     traits: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a draft stands on the grid: index (x, y, z) = centre + stretch * scale * turn @ point / voxel."""
-
-    turn: NDArray[np.float64]
-    stretch: float
-    scale: float
-    centre: NDArray[np.float64]
-
-
-def draw_turn(rng: np.random.Generator, flatness: float) -> NDArray[np.float64]:
-    """Rotation with the body's z-axis tilted by arccos(u^(1 / (1 + flatness))), up or down, (3, 3)."""
-    cosine = rng.uniform() ** (1.0 / (1.0 + flatness)) * rng.choice([-1.0, 1.0])
-    sine = math.sqrt(1.0 - cosine**2)
-    first, second = rng.uniform(0, 2 * np.pi, 2)
-    tilt = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-    return _about_z(first) @ tilt @ _about_z(second)
-
-
-def _about_z(angle: float) -> NDArray[np.float64]:
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def levels(bodies: Sequence[Body], placement: Placement, side: int, step: float) -> NDArray[np.float32]:
-    """Field of levels in um on a cube of ``side`` points, ``step`` voxels apart, (z, y, x)."""
-    field = np.full((side,) * 3, surfaces.OUTSIDE, np.float32)
-    to_um = VOXEL_SIZE_UM / placement.scale / np.array([1.0, 1.0, placement.stretch])
-    for body in bodies:
-        turn = placement.turn @ body.rotation
-        matrix = turn.T * to_um
-        offset = -matrix @ placement.centre - body.rotation.T @ body.centre
-        surfaces.add_body(
-            field, matrix * step, offset, body.waves, body.reach, body.kind, body.parameters, body.table
-        )
-    return field
-
-
-def settle(draft: Draft, turn: NDArray[np.float64], stretch: float) -> Placement | None:
-    """Scale a draft to its volume and centre its bounding box; None where it does not fit the grid."""
-    side, step = 36, 2.4
-    middle = np.full(3, 0.5 * (side - 1) * step)
-    first = Placement(turn, stretch, 1.0, middle)
-    inside = levels(draft.bodies, first, side, step) > 0
-    count = int(inside.sum())
-    if count < 50:
-        return None
-    volume = count * (step * VOXEL_SIZE_UM) ** 3 / stretch
-    scale = (draft.volume_um3 / volume) ** (1 / 3)
-    low, high = (np.array(edge) * step for edge in _bounds(inside))
-    if (scale * (high - low) > GRID - 2 * MARGIN).any():
-        return None
-    centre = 0.5 * (GRID - 1) - scale * (0.5 * (low + high) - middle)
-    return Placement(turn, stretch, scale, centre)
-
-
 def _bounds(inside: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
     """First and last index along x, y, z."""
     low, high = [], []
@@ -131,27 +73,6 @@ def _bounds(inside: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
         low.append(int(hit[0]))
         high.append(int(hit[-1]))
     return low, high
-
-
-def draw_optics(rng: np.random.Generator) -> Optics:
-    """Draw one acquisition; the ranges follow the images and masks of real cells."""
-    waves = np.empty((3, 4))
-    waves[:, :3] = rng.normal(0.0, 0.09, (3, 3))
-    waves[:, 3] = rng.uniform(0, 2 * np.pi, 3)
-    return Optics(
-        blur_lateral=rng.uniform(1.35, 1.9),
-        blur_axial=rng.uniform(2.6, 4.2),
-        haze=rng.uniform(0.15, 0.4),
-        haze_lateral=rng.uniform(4.5, 7.0),
-        haze_axial=rng.uniform(7.0, 12.0),
-        cytosol=float(np.exp(math.log(0.22) + 0.6 * np.clip(rng.standard_normal(), -2, 2))),
-        uneven=rng.uniform(0.0, 0.12),
-        uneven_waves=waves,
-        brightest=bounded_normal(rng, 225.0, 18.0, 1.6),
-        background=rng.uniform(1.0, 3.5),
-        threshold=bounded_normal(rng, 68.0, 8.0),
-        noise=rng.uniform(0.4, 1.6),
-    )
 
 
 def generate_phantom(phantom_class: str, seed: int | np.random.SeedSequence, name: str = "") -> Phantom:
@@ -189,14 +110,14 @@ def generate_phantom(phantom_class: str, seed: int | np.random.SeedSequence, nam
 
 def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom | None:
     draft = DRAWS[phantom_class](rng)
-    placement = settle(draft, draw_turn(rng, draft.flatness), bounded_normal(rng, 1.28, 0.07))
+    placement = place(draft, bounded_normal(rng, 1.1, 0.06), rng)
     if placement is None:
         return None
-    field = levels(draft.bodies, placement, GRID, 1.0)
+    field = levels(draft.bodies, placement)
     occupancy = np.clip(0.5 + field * np.float32(placement.scale / VOXEL_SIZE_UM), 0, 1)
-    optics = draw_optics(rng)
+    optics = draw_optics(rng, draft.cytosol)
     stack = photograph(occupancy, optics)
-    volume = keep_cell(segment(stack, optics.threshold))
+    volume = keep_cell(segment(stack, optics, int(rng.integers(2**31))), rng.uniform() < 0.5)
     if volume is None:
         return None
     centred = centre_on_grid(volume, stack, rng)
@@ -211,8 +132,8 @@ def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom
     return Phantom(name, phantom_class, volume, mask, image, VOXEL_SIZE_UM, draft.volume_um3, traits)
 
 
-def keep_cell(volume: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Drop crumbs below a twentieth of the largest part and fill cavities; None where nothing is left."""
+def keep_cell(volume: NDArray[np.uint8], filled: bool) -> NDArray[np.uint8] | None:
+    """Drop crumbs below a twentieth of the largest part, fill cavities; None where nothing is left."""
     labels, count = ndimage.label(volume > 127)
     if count == 0:
         return None
@@ -221,7 +142,7 @@ def keep_cell(volume: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         crumbs = np.flatnonzero(sizes < 0.05 * sizes.max()) + 1
         if crumbs.size:
             volume = np.where(ndimage.binary_dilation(np.isin(labels, crumbs)), 0, volume).astype(np.uint8)
-    return fill_cavities(volume)
+    return fill_cavities(volume) if filled else volume
 
 
 def fill_cavities(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -236,22 +157,12 @@ def fill_cavities(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def centre_on_grid(
     volume: NDArray[np.uint8], stack: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
-    """Bring the bounding box to the middle, and the mass above it as often as in real cells.
-
-    Real cells are centred by their bounding box; in 71 % of them the centre of mass lies above the
-    central slice, so most phantoms whose mass lies below are turned over.
-    """
-    inside = volume > 127
-    mass = float(np.average(np.arange(GRID), weights=inside.sum(axis=(1, 2))))
-    low, high = _bounds(inside)
-    if mass < 0.5 * (low[2] + high[2]) + 0.25 and rng.uniform() < 0.6:
-        volume, stack = volume[::-1], stack[::-1]
-        low[2], high[2] = GRID - 1 - high[2], GRID - 1 - low[2]
-    target = np.array([31.7, 31.8, 31.77]) + np.array([1.2, 1.2, 0.0]) * np.clip(
-        rng.standard_normal(3), -2, 2
-    )
-    shift = np.rint(target - 0.5 * (np.array(low) + high) + 1e-6).astype(int)
-    if (np.array(low) + shift < 1).any() or (np.array(high) + shift > GRID - 2).any():
+    """Bring the bounding box to the middle, as in the real cells: exactly in z, about so in y and x."""
+    low, high = (np.array(edge) for edge in _bounds(volume > 127))
+    jitter = np.array([1.2, 1.2, 0.0]) * np.clip(rng.standard_normal(3), -2, 2)
+    target = np.array([31.7, 31.8, 31.77]) + jitter
+    shift = np.rint(target - 0.5 * (low + high)).astype(int)
+    if (low + shift < 1).any() or (high + shift > GRID - 2).any():
         return None
     return _shifted(volume, shift), _shifted(stack, shift)
 

@@ -14,6 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.inputs.phantoms.shapes import bounded_normal
+
 
 @dataclass(frozen=True, slots=True)
 class Optics:
@@ -34,8 +36,10 @@ class Optics:
         Grey level of the brightest voxel of the stack, and of empty space.
     threshold
         Grey level at which the cell is segmented.
+    grain
+        Standard deviation of the noise a voxel of the stack has where it is segmented.
     noise
-        Standard deviation of the noise at grey level 100; it grows as the square root.
+        Standard deviation of the image's noise at grey level 100; it grows as the square root.
     """
 
     blur_lateral: float
@@ -49,12 +53,38 @@ class Optics:
     brightest: float
     background: float
     threshold: float
+    grain: float
     noise: float
+
+
+def draw_optics(rng: np.random.Generator, cytosol: float) -> Optics:
+    """Draw one acquisition; the ranges follow the images and masks of real cells.
+
+    ``cytosol`` is the class's typical stain inside the cell, around which a cell's own is drawn.
+    """
+    waves = np.empty((3, 4))
+    waves[:, :3] = rng.normal(0.0, 0.09, (3, 3))
+    waves[:, 3] = rng.uniform(0, 2 * np.pi, 3)
+    return Optics(
+        blur_lateral=rng.uniform(1.35, 2.2),
+        blur_axial=rng.uniform(2.4, 3.6),
+        haze=rng.uniform(0.05, 0.35),
+        haze_lateral=rng.uniform(4.5, 7.0),
+        haze_axial=rng.uniform(7.0, 12.0),
+        cytosol=cytosol * math.exp(bounded_normal(rng, 0.0, 0.75)),
+        uneven=rng.uniform(0.03, 0.18),
+        uneven_waves=waves,
+        brightest=bounded_normal(rng, 215.0, 18.0, 1.6),
+        background=rng.uniform(1.0, 3.0),
+        threshold=bounded_normal(rng, 68.0, 8.0),
+        grain=rng.uniform(0.0, 6.0),
+        noise=rng.uniform(0.7, 1.6),
+    )
 
 
 def gaussian_weights(deviation: float) -> NDArray[np.float32]:
     """Normalised samples of a Gaussian out to three standard deviations, in voxels."""
-    radius = max(1, int(math.ceil(3.0 * deviation)))
+    radius = max(1, math.ceil(3.0 * deviation))
     x = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (x / max(deviation, 1e-3)) ** 2)
     return (weights / weights.sum()).astype(np.float32)
@@ -174,25 +204,51 @@ def photograph(occupancy: NDArray[np.float32], optics: Optics) -> NDArray[np.flo
     return stack
 
 
-@numba.njit(cache=True, fastmath=True)
-def segment(stack: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
-    """Cut a stack at a grey level: occupancy 0..255 (z, y, x) with the surface at 127.5.
+@numba.njit(cache=True, inline="always")
+def _grain_at(index: int, seed: int) -> float:
+    """White noise of unit deviation from an index and a seed (Steele's mixing of 64 bits)."""
+    state = np.uint64(index) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    first = float(state & np.uint64(0xFFFFFFFF)) / 4294967296.0
+    second = float(state >> np.uint64(32)) / 4294967296.0
+    return (first + second - 1.0) * 2.449489742783178
 
-    The distance to the surface is estimated to first order, which leaves a border about a voxel wide.
-    """
+
+@numba.njit(cache=True, fastmath=True)
+def _segment(stack: NDArray[np.float32], threshold: float, grain: float, seed: int) -> NDArray[np.uint8]:
     depth, height, width = stack.shape
     volume = np.zeros((depth, height, width), np.uint8)
-    for k in range(depth):
-        for j in range(height):
-            for i in range(width):
+    for k in range(1, depth - 1):
+        for j in range(1, height - 1):
+            for i in range(1, width - 1):
                 excess = stack[k, j, i] - threshold
-                dz = stack[min(k + 1, depth - 1), j, i] - stack[max(k - 1, 0), j, i]
-                dy = stack[k, min(j + 1, height - 1), i] - stack[k, max(j - 1, 0), i]
-                dx = stack[k, j, min(i + 1, width - 1)] - stack[k, j, max(i - 1, 0)]
+                if abs(excess) > 90.0:
+                    volume[k, j, i] = 255 if excess > 0.0 else 0
+                    continue
+                excess += grain * _grain_at((k * height + j) * width + i, seed)
+                dz = stack[k + 1, j, i] - stack[k - 1, j, i]
+                dy = stack[k, j + 1, i] - stack[k, j - 1, i]
+                dx = stack[k, j, i + 1] - stack[k, j, i - 1]
                 slope = max(0.5 * math.sqrt(dz * dz + dy * dy + dx * dx), 4.0)
-                share = min(max(0.5 + excess / slope / 1.3, 0.0), 1.0)
+                share = min(max(0.5 + excess / (1.04 * slope), 0.0), 1.0)
                 volume[k, j, i] = np.uint8(math.floor(255.0 * share + 0.5))
     return volume
+
+
+def segment(stack: NDArray[np.float32], optics: Optics, seed: int) -> NDArray[np.uint8]:
+    """Cut a stack at the grey level of its acquisition, noise and all.
+
+    The distance to the surface is estimated to first order (excess over slope), which leaves a border a
+    voxel wide as in the real volumes.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        Occupancy 0..255 with the surface at 127.5, (z, y, x).
+    """
+    return _segment(stack, optics.threshold, optics.grain, seed)
 
 
 def expose(plane: NDArray[np.float32], optics: Optics, rng: np.random.Generator) -> NDArray[np.uint8]:

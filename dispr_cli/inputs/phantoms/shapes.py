@@ -48,22 +48,29 @@ class Draft:
         What it is made of.
     volume_um3
         The volume it shall have.
-    flatness
-        How much it prefers to lie with its own z-axis upright: the cosine of the tilt is
-        u^(1 / (1 + flatness)) for a uniform u.
+    tries
+        How well it settles: the most stable of so many random orientations is taken.
+    cytosol
+        Typical stain inside the cell, see :class:`microscope.Optics`.
     traits
         The numbers drawn, for the table of phantoms.
     """
 
     bodies: tuple[Body, ...]
     volume_um3: float
-    flatness: float
+    tries: int
+    cytosol: float
     traits: dict[str, float]
 
 
 def bounded_normal(rng: np.random.Generator, mean: float, deviation: float, width: float = 2.0) -> float:
     """Draw from a normal distribution, folded back to ``width`` deviations around the mean."""
     return float(mean + deviation * np.clip(rng.standard_normal(), -width, width))
+
+
+def _tries(rng: np.random.Generator, more: float) -> int:
+    """How many orientations a cell tries out before it comes to rest: one and a Poisson number more."""
+    return 1 + int(rng.poisson(more))
 
 
 def random_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -136,7 +143,7 @@ def draw_spherocyte(rng: np.random.Generator) -> Draft:
     axes = np.exp(0.045 * rng.standard_normal(3))
     volume = bounded_normal(rng, 112.0, 20.0)
     body = ellipsoid(tuple(3.0 * axes), draw_waves(rng, rng.uniform(0.0, 0.15)))
-    return Draft((body,), volume, 0.0, {"longest_to_shortest": float(axes.max() / axes.min())})
+    return Draft((body,), volume, 1, 0.25, {"longest_to_shortest": float(axes.max() / axes.min())})
 
 
 def draw_discocyte(rng: np.random.Generator) -> Draft:
@@ -146,7 +153,7 @@ def draw_discocyte(rng: np.random.Generator) -> Draft:
     curvature = abs(bounded_normal(rng, 0.0, 0.05))
     body = disc(disc_coefficients(swelling), curvature, aspect, draw_waves(rng, rng.uniform(0.0, 0.35)))
     traits = {"swelling": swelling, "aspect": aspect, "curvature_per_um": curvature}
-    return Draft((body,), bounded_normal(rng, 94.0, 14.0), 0.8, traits)
+    return Draft((body,), bounded_normal(rng, 94.0, 14.0), _tries(rng, 2.5), 0.22, traits)
 
 
 def draw_stomatocyte(rng: np.random.Generator) -> Draft:
@@ -156,7 +163,7 @@ def draw_stomatocyte(rng: np.random.Generator) -> Draft:
     aspect = 1.0 + abs(bounded_normal(rng, 0.0, 0.08))
     body = disc((radius, c0, c1, c2), opening / radius, aspect, draw_waves(rng, rng.uniform(0.0, 0.3)))
     traits = {"cap_angle_rad": opening, "aspect": aspect}
-    return Draft((body,), bounded_normal(rng, 97.0, 13.0), 0.5, traits)
+    return Draft((body,), bounded_normal(rng, 97.0, 13.0), _tries(rng, 2.0), 0.22, traits)
 
 
 def _spiked(
@@ -178,24 +185,24 @@ def draw_echinocyte(rng: np.random.Generator) -> Draft:
     count = int(rng.integers(10, 31))
     stage = rng.uniform(0.0, 1.0)
     swelling = 0.3 + 1.6 * stage * rng.uniform(0.7, 1.0)
-    height = bounded_normal(rng, 0.17, 0.05)
+    height = bounded_normal(rng, 0.32, 0.09)
     heights = height * rng.uniform(0.75, 1.25, count)
-    sharpness = rng.uniform(0.5, 0.9) * count * np.ones(count)
+    sharpness = rng.uniform(0.8, 1.6) * count * np.ones(count)
     directions = even_directions(rng, count, 0.06)
     body = _spiked(rng, directions, heights, sharpness, swelling, rng.uniform(0.0, 0.2))
     traits = {"spikes": count, "spike_height": height, "swelling": swelling}
-    return Draft((body,), bounded_normal(rng, 94.0, 14.0), 0.4, traits)
+    return Draft((body,), bounded_normal(rng, 94.0, 14.0), _tries(rng, 1.5), 0.22, traits)
 
 
 def draw_acanthocyte(rng: np.random.Generator) -> Draft:
     """Disc to sphere with 3 to 20 spikes of uneven place, height and width."""
     count = int(rng.integers(3, 21))
     swelling = rng.uniform(0.4, 1.9)
-    heights = np.clip(rng.gamma(3.0, 0.085, count), 0.05, 0.6)
+    heights = np.clip(rng.gamma(3.0, 0.13, count), 0.08, 0.85)
     directions = even_directions(rng, count, 0.5)
-    body = _spiked(rng, directions, heights, rng.uniform(6.0, 28.0, count), swelling, rng.uniform(0.0, 0.35))
+    body = _spiked(rng, directions, heights, rng.uniform(8.0, 35.0, count), swelling, rng.uniform(0.0, 0.35))
     traits = {"spikes": count, "spike_height": float(heights.mean()), "swelling": swelling}
-    return Draft((body,), bounded_normal(rng, 94.0, 14.0), 0.4, traits)
+    return Draft((body,), bounded_normal(rng, 94.0, 14.0), _tries(rng, 1.5), 0.22, traits)
 
 
 def draw_knizocyte(rng: np.random.Generator) -> Draft:
@@ -203,10 +210,10 @@ def draw_knizocyte(rng: np.random.Generator) -> Draft:
     x, y, z = np.moveaxis(surfaces.table_directions(), -1, 0)
     azimuths = 2 * np.pi / 3 * np.arange(3) + 0.16 * rng.standard_normal(3)
     lengths = rng.uniform(0.8, 1.1, 3)
-    sharpness = rng.uniform(2.4, 5.0)
+    sharpness = rng.uniform(6.0, 14.0)
     around = np.arctan2(y, x)[..., None]
     fins = np.exp(sharpness * (np.cos(around - azimuths) - 1.0)) @ lengths
-    waist = rng.uniform(0.24, 0.36)
+    waist = rng.uniform(0.15, 0.28)
     across = np.hypot(x, y)
     # Seen along the fins the cell is a disc: every section through the axis is a half ellipse.
     axis_length = rng.uniform(0.8, 1.05)
@@ -217,7 +224,7 @@ def draw_knizocyte(rng: np.random.Generator) -> Draft:
         draw_waves(rng, rng.uniform(0.05, 0.45)),
     )  # fmt: skip
     traits = {"waist": waist, "sharpness": sharpness, "axis_length": axis_length}
-    return Draft((body,), bounded_normal(rng, 100.0, 13.0), 0.0, traits)
+    return Draft((body,), bounded_normal(rng, 80.0, 11.0), _tries(rng, 3.0), 0.12, traits)
 
 
 def _inset_maximum(parameters: NDArray[np.float64]) -> float:
@@ -247,14 +254,19 @@ def draw_keratocyte(rng: np.random.Generator) -> Draft:
     a, b = rng.uniform(3.3, 4.9), rng.uniform(2.7, 4.0)
     circles = draw_bites(rng, a, b)
     swelling = abs(bounded_normal(rng, 0.0, 0.35))
-    coefficients = disc_coefficients(swelling)
-    parameters = np.array([*coefficients, 1.0, a, b, rng.uniform(0.25, 0.8), len(circles) // 3, *circles])
+    radius, *thickness = disc_coefficients(swelling)
+    thinning = rng.uniform(0.55, 0.85)
+    coefficients = (radius, *(thinning * value for value in thickness))
+    fold = (abs(bounded_normal(rng, 0.0, 0.15)), rng.uniform(-1.0, 2.0))
+    plan = (1.0, a, b, rng.uniform(0.25, 0.8), *fold, len(circles) // 3)
+    parameters = np.array([*coefficients, *plan, *circles])
     parameters[4] = max(_inset_maximum(parameters), 0.3)
     body = Body(
-        surfaces.PLANFORM, parameters, 1.2 * max(a, b) + 0.5, waves=draw_waves(rng, rng.uniform(0.1, 0.6))
+        surfaces.PLANFORM, parameters, 1.25 * max(a, b) + 1.0, waves=draw_waves(rng, rng.uniform(0.1, 0.6))
     )
-    traits = {"semi_axis_a": a, "semi_axis_b": b, "bites": len(circles) // 3, "swelling": swelling}
-    return Draft((body,), bounded_normal(rng, 66.0, 20.0), 4.0, traits)
+    tries = _tries(rng, 14.0) if rng.uniform() < 0.8 else 1
+    traits = {"semi_axis_a": a, "semi_axis_b": b, "bites": len(circles) // 3, "fold": fold[0]}
+    return Draft((body,), bounded_normal(rng, 55.0, 18.0), tries, 0.3, traits)
 
 
 def _lobe(
@@ -284,4 +296,6 @@ def draw_multilobate(rng: np.random.Generator) -> Draft:
         lobes += _lobe(towards * distance, axes, random_rotation(rng))
     parameters = np.array([count, rng.uniform(0.25, 0.7), *lobes])
     body = Body(surfaces.LOBES, parameters, 6.0, waves=draw_waves(rng, rng.uniform(0.0, 0.3)))
-    return Draft((body,), bounded_normal(rng, 128.0, 24.0), 0.0, {"lobes": count, "budding": float(budding)})
+    return Draft(
+        (body,), bounded_normal(rng, 133.0, 26.0), 1, 0.38, {"lobes": count, "budding": float(budding)}
+    )

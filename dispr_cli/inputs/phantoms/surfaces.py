@@ -16,6 +16,7 @@ DISC, RADIAL, PLANFORM, LOBES = 0, 1, 2, 3
 """The kinds of body: bent disc, star-shaped by a table of radii, plate with an outline, union of ellipsoids."""
 
 TABLE_SIDE = 96
+BLOCK = 4
 OUTSIDE = -10.0
 
 
@@ -75,13 +76,14 @@ def radial_level(table: NDArray[np.float32], x: float, y: float, z: float) -> fl
 def planform_inset(p: NDArray[np.float64], x: float, y: float) -> float:
     """Distance inwards from the outline of a plate: an ellipse less some bites, in um.
 
-    ``p`` is (R, c0, c1, c2, deepest inset, semi-axis a, semi-axis b, rounding, number of bites) followed
-    by (x, y, radius) of every bite; a negative radius keeps the inside of that circle instead.
+    ``p`` is (R, c0, c1, c2, deepest inset, semi-axis a, semi-axis b, rounding, fold per um, where the fold
+    begins, number of bites) followed by (x, y, radius) of every bite; a negative radius keeps the inside
+    of that circle instead.
     """
     a, b = p[5], p[6]
     inset = (1.0 - math.sqrt((x / a) ** 2 + (y / b) ** 2)) * min(a, b)
-    for k in range(int(p[8])):
-        q = 9 + 3 * k
+    for k in range(int(p[10])):
+        q = 11 + 3 * k
         distance = math.sqrt((x - p[q]) ** 2 + (y - p[q + 1]) ** 2)
         radius = p[q + 2]
         side = distance - radius if radius > 0.0 else -radius - distance
@@ -91,8 +93,9 @@ def planform_inset(p: NDArray[np.float64], x: float, y: float) -> float:
 
 @numba.njit(cache=True, fastmath=True)
 def planform_level(p: NDArray[np.float64], x: float, y: float, z: float) -> float:
-    """Level of a plate whose thickness follows a red cell's from its outline inwards."""
+    """Level of a plate, one side of it folded up, as thick as a red cell from its outline inwards."""
     inset = planform_inset(p, x, y)
+    z -= p[8] * max(x - p[9], 0.0) ** 2
     if inset <= 0.0:
         return inset - abs(z)
     u = max(0.0, 1.0 - inset / p[4]) ** 2
@@ -131,6 +134,25 @@ def level_at(
 
 
 @numba.njit(cache=True, fastmath=True)
+def _deformed_level(
+    waves: NDArray[np.float64],
+    kind: int,
+    p: NDArray[np.float64],
+    table: NDArray[np.float32],
+    x: float,
+    y: float,
+    z: float,
+) -> float:
+    wx, wy, wz = x, y, z
+    for n in range(waves.shape[0]):
+        swing = math.sin(waves[n, 0] * x + waves[n, 1] * y + waves[n, 2] * z + waves[n, 3])
+        wx += waves[n, 4] * swing
+        wy += waves[n, 5] * swing
+        wz += waves[n, 6] * swing
+    return level_at(kind, p, table, wx, wy, wz)
+
+
+@numba.njit(cache=True, fastmath=True)
 def add_body(
     field: NDArray[np.float32],
     matrix: NDArray[np.float64],
@@ -142,6 +164,8 @@ def add_body(
     table: NDArray[np.float32],
 ) -> None:
     """Raise a field of levels to the union with one body.
+
+    Blocks of 4 x 4 x 4 voxels whose middle lies far outside are left as they are.
 
     Parameters
     ----------
@@ -157,22 +181,46 @@ def add_body(
         The body; see :func:`level_at`.
     """
     depth, height, width = field.shape
-    for k in range(depth):
-        for j in range(height):
-            x0 = matrix[0, 1] * j + matrix[0, 2] * k + offset[0]
-            y0 = matrix[1, 1] * j + matrix[1, 2] * k + offset[1]
-            z0 = matrix[2, 1] * j + matrix[2, 2] * k + offset[2]
-            for i in range(width):
-                x, y, z = x0 + matrix[0, 0] * i, y0 + matrix[1, 0] * i, z0 + matrix[2, 0] * i
-                if x * x + y * y + z * z > reach * reach:
+    spacing = math.sqrt((matrix**2).sum())
+    # A level overstates the distance where the surface is oblique to it: on fins and spikes most.
+    far = spacing * (6.0 if kind == RADIAL else 3.5)
+    for k0 in range(0, depth, BLOCK):
+        for j0 in range(0, height, BLOCK):
+            for i0 in range(0, width, BLOCK):
+                i, j, k = i0 + 0.5 * (BLOCK - 1), j0 + 0.5 * (BLOCK - 1), k0 + 0.5 * (BLOCK - 1)
+                x = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 2] * k + offset[0]
+                y = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 2] * k + offset[1]
+                z = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 2] * k + offset[2]
+                if x * x + y * y + z * z > (reach + 2.0 * spacing) ** 2:
                     continue
-                wx, wy, wz = x, y, z
-                for n in range(waves.shape[0]):
-                    swing = math.sin(waves[n, 0] * x + waves[n, 1] * y + waves[n, 2] * z + waves[n, 3])
-                    wx += waves[n, 4] * swing
-                    wy += waves[n, 5] * swing
-                    wz += waves[n, 6] * swing
-                field[k, j, i] = max(field[k, j, i], level_at(kind, p, table, wx, wy, wz))
+                middle = _deformed_level(waves, kind, p, table, x, y, z)
+                if middle < -far:
+                    continue
+                _fill_block(field, k0, j0, i0, matrix, offset, waves, kind, p, table)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _fill_block(
+    field: NDArray[np.float32],
+    k0: int,
+    j0: int,
+    i0: int,
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    waves: NDArray[np.float64],
+    kind: int,
+    p: NDArray[np.float64],
+    table: NDArray[np.float32],
+) -> None:
+    depth, height, width = field.shape
+    for k in range(k0, min(k0 + BLOCK, depth)):
+        for j in range(j0, min(j0 + BLOCK, height)):
+            for i in range(i0, min(i0 + BLOCK, width)):
+                x = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 2] * k + offset[0]
+                y = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 2] * k + offset[1]
+                z = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 2] * k + offset[2]
+                level = _deformed_level(waves, kind, p, table, x, y, z)
+                field[k, j, i] = max(field[k, j, i], level)
 
 
 def table_directions() -> NDArray[np.float64]:
