@@ -77,7 +77,8 @@ def place_region(
     CellError
         If the cell is larger than the field, or has to be physical and the pixel size is unknown.
     """
-    if alone and image_shape == (GRID, GRID) and (settings.scale == "auto" or has_truth):
+    square = pixel_size is None or abs(pixel_size.y_um / pixel_size.x_um - 1) < _EQUAL_SCALE
+    if alone and image_shape == (GRID, GRID) and ((settings.scale == "auto" and square) or has_truth):
         return Placement((1.0, 1.0), None if pixel_size is None else pixel_size.mean_um, verbatim=True)
     if settings.scale == "fit" or (settings.scale == "auto" and pixel_size is None):
         return _fit(region, pixel_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ def read_labelling(image: Path, mask: Path | None, settings: InputSettings) -> L
         header, values = read_plane(mask, settings, "mask")
         return read_labels(values, settings, mask, header.lossy)
     _, pixels = read_plane(image, settings)
-    return read_labels(segment_otsu(pixels, settings.min_cell_pixels, image), settings, image)
+    segmented, debris = segment_otsu(pixels, settings.min_cell_pixels, image)
+    found = read_labels(segmented, settings, image)
+    return replace(found, dropped=debris + found.dropped)
 
 
 def read_field(image: Path, mask: Path | None, settings: InputSettings) -> Field:

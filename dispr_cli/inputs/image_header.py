@@ -53,11 +53,6 @@ class ImageHeader:
         """Length of an axis; 1 if there is none of this letter."""
         return self.shape[self.axes.index(axis)] if axis in self.axes else 1
 
-    @property
-    def is_stack(self) -> bool:
-        """Whether there are planes to choose from."""
-        return any(self.length(axis) > 1 for axis in self.axes if axis not in "YXCS")
-
     def found(self) -> str:
         """Put the axes in words, such as ``Z=5, Y=64, X=64, uint8``."""
         return ", ".join(f"{a}={n}" for a, n in zip(self.axes, self.shape, strict=True)) + f", {self.dtype}"
@@ -79,3 +74,5 @@ class ImageHeader:
                 f"{self.path}: {self.width} x {self.height} pixels are more than the limit of "
                 f"{max_pixels:,}; cut it into tiles or raise --max-pixels."
             )
+        if self.height * self.width * self.length("S") > 4 * max_pixels:
+            raise InputError(f"{self.path}: too many values per pixel ({self.found()}), expected at most 4.")

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.image_header import ImageHeader
-from dispr_cli.inputs.plane_choice import PlaneChoice, choose_plane, flatten_colour
+from dispr_cli.inputs.plane_choice import PlaneChoice, Role, choose_plane, flatten_colour
 from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, raster_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.tiff import open_tiff
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-Role = Literal["image", "mask"]
 
 
 def read_header(path: Path, settings: InputSettings, role: Role = "image") -> ImageHeader:
@@ -49,7 +47,7 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
             with open_tiff(path, settings.plane) as tiff:
                 _choose(tiff.header, settings, role, tiff.plane_is_series)
                 return tiff.header
-        header = raster_header(path, start)
+        header = raster_header(path, start, indexed=role == "mask")
         _choose(header, settings, role, False)
         return header
 
@@ -86,18 +84,40 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
                 pixels = tiff.read(choice.index)
         else:
             data = path.read_bytes()
-            header = raster_header(path, data)
+            raster_header(path, data).check(settings.max_pixels)
+            header, pixels = decode_raster(path, data, indexed=role == "mask")
             choice = _choose(header, settings, role, False)
-            pixels = decode_raster(header, data)
     return header, flatten_colour(header, pixels, choice.sample, role) if pixels.ndim == 3 else pixels
+
+
+def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
+    """Decode a TIFF file of three axes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    shape
+        The lengths it must have; anything else is refused before it is decoded.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no TIFF, has another shape or is damaged.
+    """
+    expected = " x ".join(map(str, shape))
+    with _file_errors(path):
+        if not _first_bytes(path, 8).startswith(_TIFF_MAGICS):
+            raise InputError(f"{path}: a flat picture, expected a TIFF of {expected} voxels.")
+        with open_tiff(path) as tiff:
+            if tiff.header.shape != shape:
+                raise InputError(f"{path}: {tiff.header.found()}, expected {expected} voxels (z, y, x).")
+            return tiff.read_volume()
 
 
 def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_series: bool) -> PlaneChoice:
     header.check(settings.max_pixels)
-    plane = None if plane_is_series else settings.plane
-    if role == "mask":
-        return choose_plane(header, None, plane if header.is_stack else None)
-    return choose_plane(header, settings.channel, plane)
+    return choose_plane(header, settings.channel, None if plane_is_series else settings.plane, role)
 
 
 def _first_bytes(path: Path, count: int) -> bytes:

@@ -28,6 +28,7 @@ DOMINANT_FRACTION = 0.8
 """Share of the foreground that makes a connected piece the cell and the rest its specks."""
 
 _FEW_VALUES = 16
+_SPARSE_FRACTION = 0.25  # of the bounding box: below it a label may have stray pixels
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 Kind = Literal["single", "components", "values"]
 
@@ -226,11 +227,28 @@ def _regions(compact: NDArray, values: NDArray) -> list[Region]:
     regions = []
     boxes = [(i, box) for i, box in enumerate(ndimage.find_objects(compact), start=1) if box is not None]
     for (label, box), value in zip(boxes, values, strict=True):
-        (y0, y1), (x0, x1) = ((s.start, s.stop) for s in box)
+        inside = compact[box] == label
+        area = int(np.count_nonzero(inside))
+        (y0, y1), (x0, x1) = _without_strays(inside, area, box)
         cut = y0 == 0 or x0 == 0 or y1 == height or x1 == width
-        area = int(np.count_nonzero(compact[box] == label))
         regions.append(Region(int(value), (y0, x0, y1, x1), area, cut))
     return regions
+
+
+def _without_strays(
+    inside: NDArray[np.bool_], area: int, box: tuple[slice, slice]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Bound the piece that holds nearly all of a label: a stray pixel must not decide where the cell lies."""
+    y, x = (s.start for s in box)
+    whole = ((y, box[0].stop), (x, box[1].stop))
+    if area > _SPARSE_FRACTION * inside.size:
+        return whole
+    pieces, _ = ndimage.label(inside, _EIGHT_NEIGHBOURS)
+    largest = int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1
+    if np.count_nonzero(pieces == largest) < DOMINANT_FRACTION * area:
+        return whole
+    rows, columns = ndimage.find_objects(pieces)[largest - 1]
+    return (y + rows.start, y + rows.stop), (x + columns.start, x + columns.stop)
 
 
 def _without_specks(

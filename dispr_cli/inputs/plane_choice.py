@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.image_header import ImageHeader
 
+Role = Literal["image", "mask"]
 _AXIS_WORDS = {"C": "channels", "S": "channels", "Z": "z planes", "T": "time points"}
 
 
@@ -21,16 +23,20 @@ class PlaneChoice:
     sample: int | None
 
 
-def choose_plane(header: ImageHeader, channel: int | None, plane: int | None) -> PlaneChoice:
+def choose_plane(header: ImageHeader, channel: int | None, plane: int | None, role: Role) -> PlaneChoice:
     """Find the one plane that `channel` and `plane` point to.
+
+    A mask has no channel to choose, and may be flat where the image is a stack.
 
     Raises
     ------
     InputError
         If the file holds more than one plane or channel and no option says which, or not the one asked for.
     """
-    if header.length("C") > 1 and header.length("S") > 1:
-        raise InputError(f"{header.path}: colour and channels at once ({header.found()}); save one channel.")
+    if header.length("C") > 1 and (header.length("S") > 1 or role == "mask"):
+        what = "the mask holds several channels" if role == "mask" else "colour and channels at once"
+        raise InputError(f"{header.path}: {what} ({header.found()}); save one channel.")
+    channel = None if role == "mask" else channel
     stacked = [a for a in header.axes if a not in "YXCS" and header.length(a) > 1]
     if len(stacked) > 1:
         raise InputError(
@@ -44,7 +50,7 @@ def choose_plane(header: ImageHeader, channel: int | None, plane: int | None) ->
         index[stacked[0]] = _choose(header, stacked[0], channel if unnamed else plane, "plane")
         if unnamed:
             return PlaneChoice(index, None)
-    elif plane:
+    elif plane and role == "image":
         raise InputError(f"{header.path}: holds a single plane, so --plane {plane} is not there.")
     if header.length("C") > 1:
         index["C"] = _choose(header, "C", channel, "channel")
@@ -72,7 +78,7 @@ def _choose_sample(header: ImageHeader, channel: int | None) -> int | None:
     return 0 if colours == 1 else channel
 
 
-def flatten_colour(header: ImageHeader, pixels: NDArray, sample: int | None, role: str) -> NDArray:
+def flatten_colour(header: ImageHeader, pixels: NDArray, sample: int | None, role: Role) -> NDArray:
     """Return a (Y, X, S) array as its chosen sample, or as any of them if all are the same grey.
 
     Raises

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -15,56 +18,107 @@ from dispr_cli.inputs.tiff import damaged
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
+
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type (PNG specification, IHDR)
+_PALETTE, _GREY = 3, 0
+_JPEG_END = b"\xff\xd9"
 _UM_PER_METRE = 1e6
 
 
-def raster_header(path: Path, data: bytes) -> ImageHeader:
-    """Header of a PNG or JPEG file held in `data`.
+def raster_header(path: Path, data: bytes, indexed: bool = False) -> ImageHeader:
+    """Read the header of a PNG or JPEG file.
+
+    Parameters
+    ----------
+    path
+        Named in messages.
+    data
+        The file's beginning, at least.
+    indexed
+        Take the numbers of a palette's colours for the pixels, not the colours.
 
     Raises
     ------
     InputError
-        If it ends before its header does.
+        If the file ends before its header does.
     """
-    return _png_header(path, data) if data.startswith(PNG_MAGIC) else _jpeg_header(path, data)
+    if not data.startswith(PNG_MAGIC):
+        return _jpeg_header(path, data)[0]
+    if len(data) < 33:
+        raise damaged(path, "it ends inside its header")
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    if colour not in _PNG_SAMPLES or depth not in (1, 2, 4, 8, 16):
+        raise damaged(path, f"colour type {colour} of {depth} bits")
+    samples = 1 if indexed and colour == _PALETTE else _PNG_SAMPLES[colour]
+    header = _header(path, (height, width), samples, "uint16" if depth == 16 else "uint8")
+    return replace(header, has_alpha=samples in (2, 4), pixel_size=_png_pixel_size(data))
 
 
-def decode_raster(header: ImageHeader, data: bytes) -> NDArray:
-    """Pixels of a PNG or JPEG file, (Y, X) or (Y, X, S).
+def decode_raster(path: Path, data: bytes, indexed: bool = False) -> tuple[ImageHeader, NDArray]:
+    """Decode a PNG or JPEG file.
+
+    Parameters
+    ----------
+    path
+        Named in messages.
+    data
+        The whole file.
+    indexed
+        Take the numbers of a palette's colours for the pixels, not the colours: labels are saved like that.
+
+    Returns
+    -------
+    ImageHeader
+        As decoded: transparent colours add a sample.
+    ndarray
+        (Y, X) or (Y, X, S).
 
     Raises
     ------
     InputError
         If the data are damaged.
     """
-    decode = imagecodecs.png_decode if data.startswith(PNG_MAGIC) else imagecodecs.jpeg8_decode
+    header = raster_header(path, data, indexed)
     try:
-        pixels: NDArray = decode(data)
+        pixels = _decode_png(data, indexed) if data.startswith(PNG_MAGIC) else _decode_jpeg(path, data)
+    except InputError:
+        raise
     except Exception as error:
-        raise damaged(header.path, error) from error
+        raise damaged(path, error) from error
     if pixels.shape[:2] != (header.height, header.width):
-        raise damaged(header.path, f"{pixels.shape[:2]} pixels where its header says {header.shape[:2]}")
-    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+        raise damaged(path, f"{pixels.shape[:2]} pixels where its header says {header.shape[:2]}")
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    samples = pixels.shape[2] if pixels.ndim == 3 else 1
+    decoded = _header(path, (header.height, header.width), samples, str(pixels.dtype))
+    alpha = samples in (2, 4) and not header.lossy
+    return replace(decoded, pixel_size=header.pixel_size, lossy=header.lossy, has_alpha=alpha), pixels
 
 
-def _header(path: Path, height: int, width: int, samples: int, dtype: str, lossy: bool) -> ImageHeader:
-    axes, shape = ("YX", (height, width)) if samples == 1 else ("YXS", (height, width, samples))
-    return ImageHeader(path, axes, shape, dtype, has_alpha=samples in (2, 4) and not lossy, lossy=lossy)
+def _header(path: Path, shape: tuple[int, int], samples: int, dtype: str) -> ImageHeader:
+    if samples == 1:
+        return ImageHeader(path, "YX", shape, dtype)
+    return ImageHeader(path, "YXS", (*shape, samples), dtype)
 
 
-def _png_header(path: Path, data: bytes) -> ImageHeader:
-    if len(data) < 33:
-        raise damaged(path, "it ends inside its header")
-    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    samples = _PNG_SAMPLES.get(colour)
-    if samples is None:
-        raise damaged(path, f"colour type {colour}")
-    header = _header(path, height, width, samples, "uint16" if depth == 16 else "uint8", lossy=False)
-    pixel_size = _png_pixel_size(data)
-    if pixel_size is None:
-        return header
-    return ImageHeader(path, header.axes, header.shape, header.dtype, pixel_size, header.has_alpha)
+def _decode_png(data: bytes, indexed: bool) -> NDArray:
+    depth, colour = data[24], data[25]
+    if not indexed or colour != _PALETTE:
+        return imagecodecs.png_decode(data)
+    # The same file called grey and without its palette; the decoder stretches 1, 2 and 4 bits to 0..255.
+    chunks = [PNG_MAGIC]
+    for kind, body in _png_chunks(data):
+        grey = body[:9] + bytes([_GREY]) + body[10:] if kind == b"IHDR" else body
+        if kind in (b"IHDR", b"IDAT", b"IEND"):
+            chunks += [struct.pack(">I", len(grey)), kind, grey, struct.pack(">I", zlib.crc32(kind + grey))]
+    return imagecodecs.png_decode(b"".join(chunks)) // (255 // (2**depth - 1))
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = len(PNG_MAGIC)
+    while at + 12 <= len(data):
+        length = struct.unpack(">I", data[at : at + 4])[0]
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        at += 12 + length
 
 
 def _png_pixel_size(data: bytes) -> PixelSize | None:
@@ -77,18 +131,22 @@ def _png_pixel_size(data: bytes) -> PixelSize | None:
     )
 
 
-def _jpeg_header(path: Path, data: bytes) -> ImageHeader:
+def _jpeg_header(path: Path, data: bytes) -> tuple[ImageHeader, int]:
+    """Read the header of a JPEG file, and the position of its start of frame."""
     at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
+    while at + 10 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], struct.unpack(">H", data[at + 2 : at + 4])[0]
-        if 0xC0 <= marker <= 0xCF and marker not in (
-            0xC4,
-            0xC8,
-            0xCC,
-        ):  # a start of frame (ITU T.81, table B.1)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # ITU T.81, table B.1
             depth, height, width, samples = struct.unpack(">BHHB", data[at + 4 : at + 10])
             if depth != 8:
                 raise InputError(f"{path}: a JPEG of {depth} bits, expected 8; save it as TIFF or PNG.")
-            return _header(path, height, width, samples, "uint8", lossy=True)
+            return replace(_header(path, (height, width), samples, "uint8"), lossy=True), at
         at += 2 + length
     raise damaged(path, "it ends inside its header")
+
+
+def _decode_jpeg(path: Path, data: bytes) -> NDArray:
+    # The decoder paints what is missing grey; the end mark cannot stand inside the pixels.
+    if data.find(_JPEG_END, _jpeg_header(path, data)[1]) < 0:
+        raise damaged(path, "it ends before its pixels do")
+    return imagecodecs.jpeg8_decode(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,27 @@ from dispr_cli.inputs.pixel_size import (
 )
 
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch, centimetre (TIFF 6.0, ResolutionUnit)
+_TAG_IN_COMPLAINT = re.compile(r"TiffTag (\d+)")
+# TIFF 6.0: size, bits, compression, colour, description, strips, samples, planes, predictor, tiles, format.
+_TAGS_THAT_SHAPE_PIXELS = {
+    256,
+    257,
+    258,
+    259,
+    262,
+    270,
+    273,
+    277,
+    278,
+    279,
+    284,
+    317,
+    322,
+    323,
+    324,
+    325,
+    339,
+}
 
 
 class _Complaints(logging.Filter):
@@ -36,7 +58,8 @@ class _Complaints(logging.Filter):
         heard: list[str] | None = getattr(self._local, "heard", None)
         if heard is None:
             return True
-        if record.levelno >= logging.ERROR:
+        tag = _TAG_IN_COMPLAINT.search(record.getMessage())
+        if record.levelno >= logging.ERROR and (tag is None or int(tag[1]) in _TAGS_THAT_SHAPE_PIXELS):
             heard.append(record.getMessage())
         return False
 
@@ -61,7 +84,11 @@ def open_tiff(path: Path, plane: int | None = None) -> Iterator[TiffPlanes]:
         try:
             with tifffile.TiffFile(path, _multifile=False) as tif:
                 yield TiffPlanes(path, tif, plane)
-        except (InputError, MemoryError, OSError):
+        except InputError as error:
+            if heard:
+                raise damaged(path, heard[0]) from error
+            raise
+        except (MemoryError, OSError):
             raise
         except Exception as error:
             raise damaged(path, error) from error
@@ -149,10 +176,31 @@ class TiffPlanes:
                 raise damaged(self._path, f"plane {number} is missing")
             self._check_extent(one)
             pixels, axes = one.asarray(maxworkers=1), series.axes[outer:]
+        elif per_page and series.dataoffset is not None:
+            at = [index[a] for a in series.axes[:outer]]
+            pixels, axes = self._read_contiguous(at, outer), series.axes[outer:]
         else:
             self._check_extent(page)
             pixels, axes = series.asarray(maxworkers=1), series.axes
         return _to_plane(pixels, axes, index)
+
+    def read_volume(self) -> NDArray:
+        """Decode all planes, in the order of the header's axes."""
+        for page in self._series.pages:
+            if page is not None:
+                self._check_extent(page)
+        return self._series.asarray(maxworkers=1)
+
+    def _read_contiguous(self, at: list[int], outer: int) -> NDArray:
+        """Read one plane of a stack that is described once, as ImageJ writes them, without the others."""
+        series = self._series
+        dtype = np.dtype(series.dtype).newbyteorder(self._tif.byteorder)
+        shape = series.shape[outer:]
+        number, count = int(np.ravel_multi_index(at, series.shape[:outer])), math.prod(shape)
+        start = (series.dataoffset or 0) + number * count * dtype.itemsize
+        if start + count * dtype.itemsize > self._tif.filehandle.size:
+            raise damaged(self._path, "it ends before its pixels do")
+        return self._tif.filehandle.read_array(dtype, count, start).reshape(shape)
 
     def _check_extent(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
         """Call it damage when pixels lie beyond the end of the file: tifffile would fill in zeros."""
