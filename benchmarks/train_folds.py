@@ -1,0 +1,127 @@
+"""Train the shipped denoiser and its five held-out twins: phantoms first, then real cells fold by fold.
+
+    python benchmarks/train_folds.py CELLS.npz --phantoms PHANTOMS.npz --out local/folds
+
+Stages, each resumable and each a file in --out: ``phantoms`` (no real cell), ``fold0`` .. ``fold4`` (start
+from ``phantoms``; the cells of the fold are never seen) and ``final`` (all cells). The .npz files are made by
+``benchmarks/pack_cells.py``. Needs torch, numpy and safetensors, on a CPU or a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dispr_cli.config import DenoiserConfig, TrainingConfig
+from dispr_cli.diffusion.checkpoint import load_denoiser
+from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
+from dispr_cli.diffusion.training import Progress
+from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
+from dispr_cli.study.folds import assign_folds
+
+NUM_FOLDS = 5
+
+
+def stage_cells(
+    stage: str, real: TrainingCells, phantoms: TrainingCells | None, share: float
+) -> TrainingCells:
+    """Choose the cells a stage may see; phantoms make up ``share`` of the cells beside real ones."""
+    if stage == "phantoms":
+        assert phantoms is not None, "--phantoms is needed for the first stage"
+        return phantoms
+    if stage.startswith("fold"):
+        real = real.select(np.flatnonzero(assign_folds(real.names, NUM_FOLDS) != int(stage[4:])))
+    if phantoms is None or share <= 0.0:
+        return real
+    count = round(share / (1.0 - share) * len(real))
+    chosen = np.random.default_rng(0).choice(len(phantoms), count, replace=False)
+    return join_cells([real, phantoms.select(chosen)])
+
+
+def held_out_cells(stage: str, real: TrainingCells) -> TrainingCells | None:
+    """Real cells the stage never sees: all of them while it learns from phantoms, none in the end."""
+    if stage == "phantoms":
+        return real
+    if stage.startswith("fold"):
+        return real.select(np.flatnonzero(assign_folds(real.names, NUM_FOLDS) == int(stage[4:])))
+    return None
+
+
+def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until: float) -> bool:
+    """Train one stage, or go on with it; returns whether it is complete."""
+    out = args.out / f"{stage}.safetensors"
+    if out.exists():
+        return True
+    pretraining = stage == "phantoms"
+    fresh = pretraining or args.scratch
+    phantoms = load_cells(args.phantoms) if args.phantoms else None
+    config = TrainingConfig(
+        num_examples=args.phantom_examples if pretraining else args.examples,
+        learning_rate=args.learning_rate if fresh else args.fine_tuning_rate,
+        ema_half_life=1000.0,
+        seed=args.seed,
+    )
+    device = torch.device(args.device)
+    losses: list[float] = []
+
+    def report(progress: Progress) -> None:
+        losses.append(progress.loss)
+        if len(losses) % 50 == 0:
+            mean = np.mean(losses[-50:])
+            print(
+                f"{stage} {progress.examples}/{progress.total} loss {mean:.4f} {progress.seconds:.0f} s",
+                flush=True,
+            )
+
+    return train_denoiser(
+        stage_cells(stage, real, phantoms, args.phantom_share),
+        out,
+        config,
+        DenoiserConfig(),
+        device=device,
+        autocast=device.type == "cuda",
+        held_out=held_out_cells(stage, real),
+        start_from=None if fresh else load_denoiser(args.out / "phantoms.safetensors").denoiser,
+        provenance={"stage": stage},
+        events=TrainingEvents(
+            report, lambda progress, metrics: print(f"{stage} held out: {metrics}", flush=True)
+        ),
+        until=until,
+    )
+
+
+def main() -> None:
+    """Run the stages asked for, in order, as far as the time goes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cells", type=Path)
+    parser.add_argument("--phantoms", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("local/folds"))
+    parser.add_argument("--stages", default="phantoms,fold0,fold1,fold2,fold3,fold4,final")
+    parser.add_argument("--phantom-examples", type=int, default=10_000)
+    parser.add_argument("--examples", type=int, default=3_000)
+    parser.add_argument("--phantom-share", type=float, default=0.2)
+    parser.add_argument("--learning-rate", type=float, default=8e-4)
+    parser.add_argument("--fine-tuning-rate", type=float, default=5e-4)
+    parser.add_argument("--scratch", action="store_true", help="start folds from random weights")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    until = time.monotonic() + 60.0 * args.minutes
+    real = load_cells(args.cells)
+    for stage in args.stages.split(","):
+        if not train_stage(stage, args, real, until):
+            print(f"{stage}: out of time, saved; run the same command to go on", flush=True)
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""What a cell looks like in 3D, from one 2D microscope image.
+
+>>> import dispr_cli as dispr
+>>> cells = dispr.read_cells("cells/")
+>>> volumes = dispr.reconstruct(cells, dispr.load_denoiser(), num_samples=5)
+>>> volumes.shape
+(9, 5, 64, 64, 64)
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dispr_cli.methods import load_denoiser
+    from dispr_cli.pipeline import read_cells, reconstruct
+    from dispr_cli.volumes.store import open_store
+
+_HOMES = {
+    "read_cells": "dispr_cli.pipeline",
+    "load_denoiser": "dispr_cli.methods",
+    "reconstruct": "dispr_cli.pipeline",
+    "open_store": "dispr_cli.volumes.store",
+}
+
+__all__ = ["__version__", "load_denoiser", "open_store", "read_cells", "reconstruct"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,197 @@
+"""``dispr reconstruct``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dispr_cli.commands.options import (
+    INPUT,
+    MACHINE,
+    OUTPUT,
+    SAMPLING,
+    Device,
+    Json,
+    Precision,
+    Quiet,
+    Seed,
+    Threads,
+    Weights,
+)
+from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
+from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
+
+_RUN = ReconstructConfig()
+_SAMPLER = SamplerConfig()
+
+
+def reconstruct(
+    source: Annotated[Path, typer.Argument(help="Folder, CSV manifest or image file.", show_default=False)],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it at run time
+        typer.Argument(help="Store to write, an OME-Zarr folder such as out.zarr.", show_default=False),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", help="Shapes for each cell.", rich_help_panel=SAMPLING)
+    ] = _RUN.num_samples,
+    seed: Seed = _RUN.seed,
+    steps: Annotated[
+        int, typer.Option("--steps", help="Denoising steps.", rich_help_panel=SAMPLING)
+    ] = _SAMPLER.num_steps,
+    sampler: Annotated[
+        str,
+        typer.Option("--sampler", help=", ".join(SAMPLERS) + ".", metavar="NAME", rich_help_panel=SAMPLING),
+    ] = _SAMPLER.sampler,
+    weights: Weights = None,
+    pixel_size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--pixel-size", help="Side of a pixel in um; wins over the files.", rich_help_panel=INPUT
+        ),
+    ] = None,
+    mask_from: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--mask-from",
+            help="otsu: segment images that have no mask.",
+            metavar="NAME",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--labels",
+            help="What a mask holds: auto, single, components or values.",
+            metavar="KIND",
+            rich_help_panel=INPUT,
+        ),
+    ] = "auto",
+    border: Annotated[
+        str,
+        typer.Option(
+            "--border",
+            help="keep or drop cells cut by the image's border.",
+            metavar="KIND",
+            rich_help_panel=INPUT,
+        ),
+    ] = "keep",
+    scale: Annotated[
+        str,
+        typer.Option(
+            "--scale",
+            help="auto, physical (one voxel size) or fit (each cell to the size of the training cells).",
+            metavar="KIND",
+            rich_help_panel=INPUT,
+        ),
+    ] = "auto",
+    channel: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--channel", help="Channel that shows the cells, from 0.", rich_help_panel=INPUT),
+    ] = None,
+    plane: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--plane", help="Plane of a stack, from 0.", rich_help_panel=INPUT),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be read and left out; write nothing.")
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Start anew where a store is already.", rich_help_panel=OUTPUT),
+    ] = False,
+    picture: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--picture", help="Also draw the first 20 cells into this PNG.", rich_help_panel=OUTPUT),
+    ] = None,
+    trajectory: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--save-trajectory",
+            help="Draw the denoising steps of this cell into NAME.trajectory.png beside the store.",
+            metavar="CELL",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            "--batch-size",
+            help="Cells in flight: auto or a number. The result does not depend on it.",
+            metavar="N",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "auto",
+    device: Device = _RUN.device,
+    precision: Precision = _RUN.precision,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json_output: Json = False,
+) -> None:
+    """Reconstruct the 3D shapes of all cells in a folder.
+
+    Masks from Cellpose, StarDist and others are found by their names. A run that was stopped goes on where
+    it stopped when the same command is given again.
+    """
+    from dispr_cli.commands import watch
+    from dispr_cli.inputs.plan import plan_cells
+    from dispr_cli.inputs.settings import InputSettings
+
+    run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
+    chosen = SamplerConfig(sampler, steps)
+    inputs = InputSettings(
+        channel=channel,
+        plane=plane,
+        pixel_size_um=pixel_size,
+        mask_from=mask_from,  # type: ignore[arg-type]
+        labels=labels,  # type: ignore[arg-type]
+        border=border,  # type: ignore[arg-type]
+        scale=scale,  # type: ignore[arg-type]
+    )
+    plan = plan_cells(source, inputs)
+    if dry_run:
+        watch.print_plan(plan, json_output)
+        return
+    if out is None:
+        raise ConfigError("no store was named: dispr reconstruct INPUT OUT.zarr (or --dry-run)")
+    watch.print_left_out(plan)
+
+    from dispr_cli.methods import load_denoiser
+    from dispr_cli.pipeline import CELLS_AT_ONCE, draw_store, draw_trajectory_of, reconstruct_to_store
+
+    watch.set_threads(threads)
+    watch.warn_without_kernels()
+    events = watch.RunProgress(quiet or json_output)
+    method = load_denoiser(weights, chosen, run, events.message)
+    events.message(f"{len(plan.cells)} cells, {samples} samples each, {steps} steps on {method.describe()}")
+    with events:
+        store, progress = reconstruct_to_store(
+            plan,
+            out,
+            method,
+            inputs=inputs,
+            num_samples=samples,
+            seed=seed,
+            cells_at_once=run.batch_size or CELLS_AT_ONCE[method.device_type],
+            overwrite=overwrite,
+            events=events,
+        )
+    pictures = []
+    if picture is not None and progress.done:
+        pictures.append(draw_store(store, plan, inputs, picture))
+    if trajectory is not None:
+        drawn = out.with_name(f"{out.stem}.trajectory.png")
+        pictures.append(draw_trajectory_of(plan, trajectory, method, inputs, seed, drawn))
+    watch.print_result(store, progress, pictures, json_output)
+    if progress.failed:
+        raise typer.Exit(EXIT_SOME_CELLS_FAILED)
+
+
+def _batch_size(text: str) -> int:
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--batch-size is {text!r}: expected auto or a whole number from 1 to 4096")
+    return int(text)

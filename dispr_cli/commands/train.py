@@ -1,0 +1,110 @@
+"""``dispr train``: a denoiser from a folder of cells with known 3D shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from dispr_cli.commands.options import Device, Precision, Quiet, Threads
+from dispr_cli.config import TrainingConfig
+from dispr_cli.errors import ConfigError
+
+_DEFAULT = TrainingConfig()
+LEARNING = "Learning"
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Argument(help="Folder with image/, mask/ and obj/ (64 x 64 x 64 volumes).", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Weights to write (.safetensors).", show_default=False)
+    ],
+    init: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it at run time
+        typer.Option(
+            "--init", help="Start from the shipped weights (default) or from a file.", metavar="WEIGHTS"
+        ),
+    ] = None,
+    settings: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--config", help="TOML file with any of the settings below; options win."),
+    ] = None,
+    examples: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help=f"Augmented examples to learn from [{_DEFAULT.num_examples}].", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    batch_size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help=f"Examples in a step [{_DEFAULT.batch_size}].", rich_help_panel=LEARNING),
+    ] = None,
+    learning_rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help=f"Of AdamW, falling to 0 [{_DEFAULT.learning_rate}].", rich_help_panel=LEARNING),
+    ] = None,
+    ema_half_life: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help=f"Examples over which the weights are averaged [{_DEFAULT.ema_half_life:g}].",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help=f"Share of the cells held out for the metrics [{_DEFAULT.validation_fraction}]; 0 for none.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            help=f"Minutes between checkpoints [{_DEFAULT.checkpoint_minutes:g}].", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help=f"Of everything random [{_DEFAULT.seed}].", rich_help_panel=LEARNING),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace weights that are there.")] = False,
+    device: Device = _DEFAULT.device,
+    precision: Precision = _DEFAULT.precision,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a denoiser on your own cells, or go on with a training that was stopped.
+
+    The state of an unfinished training lies beside the weights; give the same command again to go on.
+    """
+    from dispr_cli.commands import watch
+    from dispr_cli.pipeline import train_on_folder
+    from dispr_cli.training_settings import read_settings
+
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"--out is {out}: expected a name that ends in .safetensors")
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out}: is there already; give --overwrite to train it anew, or another name")
+    options: dict[str, Any] = {
+        "num_examples": examples,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "ema_half_life": ema_half_life,
+        "validation_fraction": validation_fraction,
+        "checkpoint_minutes": checkpoint_minutes,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    config = dataclasses.replace(read_settings(settings), **given)
+    watch.set_threads(threads)
+    watch.warn_without_kernels()
+    with watch.TrainingProgress(quiet) as events:
+        train_on_folder(data, out, config, init, events)
+    typer.echo(f"weights: {out}")

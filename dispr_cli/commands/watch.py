@@ -1,0 +1,253 @@
+"""What a person sees of a run: a progress bar on a terminal, rare plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dispr_cli.inputs.plan import Plan
+from dispr_cli.volumes.cells import Progress as Counts
+from dispr_cli.volumes.store import VolumeStore
+
+if TYPE_CHECKING:
+    from dispr_cli.diffusion.training import Progress as TrainingStep
+    from dispr_cli.diffusion.training_run import HeldOut
+
+PLAIN_LINE_SECONDS = 30.0
+SHOWN_FAILURES = 20
+
+
+class RunProgress:
+    """Follow a run on stderr; see :class:`dispr_cli.pipeline.Events`."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True)
+        self.total, self.finished, self.failures = 0, 0, 0
+        self._since = self._last_line = time.monotonic()
+        self._new = 0
+        self._bar: Progress | None = None
+
+    def message(self, text: str) -> None:
+        """Print a sentence worth knowing."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> RunProgress:
+        if self.console.is_terminal and not self.quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._bar.add_task("cells", total=None, rate="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def started(self, store: VolumeStore, progress: Counts) -> None:
+        """Say what an earlier run left."""
+        self.total, self.finished = store.num_cells, progress.done + progress.failed
+        self._since = self._last_line = time.monotonic()
+        if progress.done:
+            self.message(
+                f"{progress.done} of {store.num_cells} cells were finished before; going on with the rest"
+            )
+        self._show()
+
+    def reconstructed(self, done: int, failed: Sequence[tuple[str, str]]) -> None:
+        """Move on."""
+        self._new += done + len(failed)
+        self.finished += done + len(failed)
+        for name, reason in failed:
+            self.failures += 1
+            if self.failures <= SHOWN_FAILURES:
+                self.console.print(f"Failed: {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
+            elif self.failures == SHOWN_FAILURES + 1:
+                self.message("Further failures are in cells.csv of the store.")
+        self._show()
+
+    def _show(self) -> None:
+        rate = self._new / max(time.monotonic() - self._since, 1e-9)
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0],
+                total=self.total,
+                completed=self.finished,
+                rate=f"{rate:.2f} cells/s" if self._new else "",
+            )
+        elif self._new and time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            left = (self.total - self.finished) / max(rate, 1e-9)
+            self.message(
+                f"{self.finished} of {self.total} cells, {rate:.2f} cells/s, about {left:.0f} s left"
+            )
+
+
+class TrainingProgress:
+    """Follow a training on stderr; see :class:`dispr_cli.diffusion.training_run.TrainingEvents`."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._last_line = time.monotonic()
+        self._first: tuple[int, float] | None = None
+        self._loss = 0.0
+
+    def message(self, text: str) -> None:
+        """Print a sentence worth knowing."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> TrainingProgress:
+        if self.console.is_terminal and not self.quiet:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self.console, transient=True)
+            self._bar.add_task("examples", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def progress(self, step: TrainingStep) -> None:
+        """Move on by one step."""
+        self._loss = step.loss if self._first is None else 0.98 * self._loss + 0.02 * step.loss
+        self._first = self._first or (step.examples, step.seconds)
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            self._bar.update(
+                task, total=step.total, completed=step.examples, description=f"loss {self._loss:.3f}"
+            )
+        elif time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            pace = (step.seconds - self._first[1]) / max(step.examples - self._first[0], 1)
+            left = (step.total - step.examples) * pace / 60.0
+            self.message(
+                f"{step.examples} of {step.total} examples, loss {self._loss:.3f}, about {left:.0f} min left"
+            )
+
+    def held_out(self, step: TrainingStep, metrics: HeldOut) -> None:
+        """Show how the average does on held-out cells."""
+        self.message(
+            f"held out after {step.examples} examples: IoU {metrics.iou:.3f}, "
+            f"volume error {100 * metrics.volume_error:.1f} %, IoU between two samples {metrics.sample_iou:.3f}"
+        )
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print the cells a run would reconstruct, and what it would leave out."""
+    if as_json:
+        cells = [
+            {
+                "name": ref.name,
+                "image": str(ref.image),
+                "mask": None if ref.mask is None else str(ref.mask),
+                "label": ref.label,
+                "bounding_box": ref.bounding_box,
+                "touches_border": ref.touches_border,
+                "voxel_size_um": ref.voxel_size_um,
+                "problem": ref.problem,
+            }
+            for ref in plan.cells
+        ]
+        left = [{"path": str(item.path), "reason": item.reason} for item in plan.left_out]
+        typer.echo(json.dumps({"cells": cells, "left_out": left}))
+        return
+    table = Table("cell", "image", "mask", "size (px)", "pixel size", "note", box=None, header_style="bold")
+    for ref in plan.cells:
+        box = ref.bounding_box
+        size = "" if box is None else f"{box[2] - box[0]} x {box[3] - box[1]}"
+        pixel = (
+            "unknown" if ref.pixel_size is None else f"{ref.pixel_size.x_um:.4g} um ({ref.pixel_size.source})"
+        )
+        note = ref.problem or ("cut by the border" if ref.touches_border else "")
+        mask = "segmented (otsu)" if ref.mask is None else ref.mask.name
+        table.add_row(ref.name, ref.image.name, mask, size, pixel, note)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for item in plan.left_out:
+        typer.echo(f"left out: {item.path}: {item.reason}")
+    typer.echo(
+        f"{len(plan.cells)} cells would be reconstructed, {len(plan.left_out)} files or labels left out"
+    )
+
+
+def print_left_out(plan: Plan) -> None:
+    """Say on stderr what of the input is not used; never silently."""
+    for item in plan.left_out[:SHOWN_FAILURES]:
+        typer.echo(f"Left out: {item.path}: {item.reason}", err=True)
+    if len(plan.left_out) > SHOWN_FAILURES:
+        typer.echo(f"... and {len(plan.left_out) - SHOWN_FAILURES} more; --dry-run lists all", err=True)
+
+
+def print_result(store: VolumeStore, progress: Counts, pictures: Sequence[Path], as_json: bool) -> None:
+    """Print where everything is; the store last."""
+    table = store.path / "cells.csv"
+    if as_json:
+        result = {
+            "store": str(store.path),
+            "table": str(table),
+            "pictures": [str(path) for path in pictures],
+            "done": progress.done,
+            "failed": progress.failed,
+            "pending": progress.pending,
+        }
+        typer.echo(json.dumps(result))
+        return
+    if progress.failed:
+        typer.echo(
+            f"{progress.failed} of {store.num_cells} cells failed; the reasons are in the table", err=True
+        )
+    for picture in pictures:
+        typer.echo(f"picture: {picture}")
+    typer.echo(f"table:   {table}")
+    typer.echo(f"store:   {store.path}")
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch and numba use as many CPU threads as asked for, or all there are."""
+    import torch
+
+    from dispr_cli.diffusion.device import available_threads
+
+    torch.set_num_threads(threads or available_threads())
+
+
+def warn_without_kernels() -> None:
+    """Say once that the compiled kernels are missing."""
+    from dispr_cli.diffusion.ops import kernels_status
+
+    status = kernels_status()
+    if not status["built"]:
+        typer.echo(
+            f"Note: the compiled kernels are not in use ({status['reason']}); running on plain torch.",
+            err=True,
+        )

@@ -1,0 +1,189 @@
+"""Every default of the program, once.
+
+Frozen dataclasses that explain each knob with the symbol of its paper; the
+commands read their defaults from here, and a checkpoint carries the
+:class:`DenoiserConfig` it was trained with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dispr_cli.errors import ConfigError
+
+SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
+"""Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserConfig:
+    """Shape of the network and of the noise it was trained against.
+
+    Attributes
+    ----------
+    patch
+        Side of the space-to-depth patch: a 64³ volume becomes (64/patch)³ tokens of patch³ values.
+    channels
+        Channels at the 16³ and at the 8³ level.
+    blocks
+        Residual blocks on the way down (and again on the way up) at 16³, and in the middle at 8³.
+    condition_channels
+        Channels of the 2D condition encoder at 16² and at 8².
+    condition_blocks
+        Residual blocks of the condition encoder at each of its two levels.
+    embedding
+        Width of the noise-level embedding that modulates every block (FiLM).
+    attention_heads
+        Heads of the attention block over the 512 tokens of the 8³ level.
+    clip_distance
+        Voxels at which the signed distance field is clipped; the field is divided by it.
+    sigma_data
+        Standard deviation of the clipped field over the training set (EDM, sigma_data).
+    sigma_mean, sigma_std
+        Mean and standard deviation of ln(sigma) in training (EDM, P_mean and P_std). High, because
+        neighbouring voxels are redundant: the volume of a cell is only hidden by sigma ~ 100.
+    sigma_min, sigma_max
+        Range of noise levels that sampling uses.
+    """
+
+    patch: int = 4
+    channels: tuple[int, int] = (32, 128)
+    blocks: tuple[int, int] = (1, 2)
+    condition_channels: tuple[int, int] = (128, 192)
+    condition_blocks: int = 2
+    embedding: int = 256
+    attention_heads: int = 4
+    clip_distance: float = 4.0
+    sigma_data: float = 0.8
+    sigma_mean: float = 1.6
+    sigma_std: float = 1.8
+    sigma_min: float = 0.4
+    sigma_max: float = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerConfig:
+    """How samples are drawn from a denoiser.
+
+    Attributes
+    ----------
+    sampler
+        One of :data:`SAMPLERS`.
+    num_steps
+        Noise levels visited; ``heun`` evaluates the denoiser twice at each but the last.
+    eta
+        Share of fresh noise in each step of ``ddim`` (0: none, 1: as much as ``ddpm``).
+    """
+
+    sampler: str = "euler"
+    num_steps: int = 6
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ConfigError(
+                f"unknown sampler {self.sampler!r}: expected one of {', '.join(SAMPLERS)} (--sampler)"
+            )
+        if not 1 <= self.num_steps <= 10_000:
+            raise ConfigError(f"--steps is {self.num_steps}: expected a whole number from 1 to 10000")
+        if not 0.0 <= self.eta <= 1.0:
+            raise ConfigError(f"--eta is {self.eta}: expected a number from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructConfig:
+    """One run of ``dispr reconstruct``.
+
+    Attributes
+    ----------
+    num_samples
+        Shapes drawn for each cell.
+    seed
+        Together with a cell's pixels and the sample's index it decides the noise, and nothing else does.
+    batch_size
+        Volumes denoised in one call; 0 picks one that suits the device, halved when memory runs out.
+    device, precision
+        Where and in which number format the network runs; ``auto`` picks the fastest that is there.
+    """
+
+    num_samples: int = 5
+    seed: int = 0
+    batch_size: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_samples <= 1000:
+            raise ConfigError(f"--samples is {self.num_samples}: expected a whole number from 1 to 1000")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"--seed is {self.seed}: expected a whole number from 0 to 2**63 - 1")
+        if not 0 <= self.batch_size <= 4096:
+            raise ConfigError(
+                f"--batch-size is {self.batch_size}: expected auto or a whole number from 1 to 4096"
+            )
+        if self.device not in DEVICES:
+            raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """One run of ``dispr train``.
+
+    Attributes
+    ----------
+    num_examples
+        Training examples seen in all, augmented copies counted.
+    batch_size, learning_rate, weight_decay, warmup
+        AdamW with a linear warm-up over ``warmup`` steps, then a cosine down to zero.
+    ema_half_life
+        Examples after which a weight's share in the running average has halved, capped at a tenth of
+        the examples seen so far (EDM, EMA half-life with ramp-up).
+    validation_fraction
+        Share of the cells held out for the printed metrics.
+    checkpoint_minutes
+        Minutes between checkpoints (weights, average, optimiser, random state).
+    z_stretch, scale, shear
+        Standard deviations of the random scaling of an example along z, of the whole example, and
+        of its in-plane anisotropy (natural logarithm).
+    condition_dropout
+        Share of examples whose image is hidden (the mask stays).
+    """
+
+    num_examples: int = 30_000
+    batch_size: int = 4
+    learning_rate: float = 8e-4
+    weight_decay: float = 0.02
+    warmup: int = 100
+    ema_half_life: float = 3000.0
+    validation_fraction: float = 0.15
+    checkpoint_minutes: float = 2.0
+    z_stretch: float = 0.05
+    scale: float = 0.08
+    shear: float = 0.04
+    condition_dropout: float = 0.05
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_examples", 1), ("batch_size", 1), ("warmup", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number from {least}")
+        for name in ("learning_rate", "ema_half_life", "checkpoint_minutes"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
+        if not 0.0 <= self.validation_fraction < 0.9:
+            raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
+        if self.device not in DEVICES:
+            raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
+            )

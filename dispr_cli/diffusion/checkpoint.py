@@ -1,0 +1,156 @@
+"""Weights on disk: safetensors with the network's configuration inside, and nothing that can run code."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dispr_cli.config import DenoiserConfig
+from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.errors import WeightsError
+
+FORMAT = "dispr-denoiser/1"
+DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "dispr.safetensors"
+"""The checkpoint that ships with the package."""
+
+MAX_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A denoiser read from a file.
+
+    Attributes
+    ----------
+    denoiser
+        In evaluation mode, float32, on the CPU.
+    sha256
+        Of the file.
+    provenance
+        What the weights were trained on, and how.
+    """
+
+    denoiser: VolumeDenoiser
+    sha256: str
+    provenance: dict[str, Any]
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
+    """Write tensors and JSON metadata, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    try:
+        save_file(contiguous, partial, {key: json.dumps(value) for key, value in metadata.items()})
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, not safetensors (pickles are refused unread), damaged or of another format.
+    """
+    head = _head(path)
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        raise WeightsError(
+            f"{path}: is a pickled checkpoint, which can run code when it is opened, and was not read. "
+            "Give a .safetensors file made by 'dispr train'."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            if metadata.get("format") != expected_format:
+                raise WeightsError(
+                    f"{path}: is a safetensors file of format {metadata.get('format')!r}, "
+                    f"expected {expected_format!r} as written by 'dispr train'."
+                )
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise WeightsError(
+            f"{path}: is damaged or not a safetensors file ({error}). Copy it again, or leave out --weights "
+            "to use the ones shipped."
+        ) from error
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise WeightsError(
+                f"{path}: has {path.stat().st_size} bytes; weights of dispr have a few million"
+            )
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: weights cannot be read ({error.strerror}). Give a .safetensors file made by "
+            "'dispr train', or leave out --weights to use the ones shipped."
+        ) from error
+
+
+def save_denoiser(
+    path: Path, denoiser: VolumeDenoiser, provenance: dict[str, Any], dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a denoiser's weights with its configuration and provenance."""
+    tensors = {name: tensor.to(dtype) for name, tensor in denoiser.state_dict().items()}
+    config = dataclasses.asdict(denoiser.config)
+    write_tensors(path, tensors, {"format": FORMAT, "config": config, "provenance": provenance})
+
+
+def load_denoiser(path: Path | None = None) -> Checkpoint:
+    """Read a denoiser.
+
+    Parameters
+    ----------
+    path
+        A file written by ``dispr train``; the shipped weights if None.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, unsafe, or does not fit its own configuration.
+    """
+    path = DEFAULT_WEIGHTS if path is None else Path(path)
+    tensors, metadata = read_tensors(path, FORMAT)
+    denoiser = VolumeDenoiser(config_from(metadata.get("config"), path))
+    expected = denoiser.state_dict()
+    wrong = [name for name in expected if name not in tensors or tensors[name].shape != expected[name].shape]
+    wrong += [name for name in tensors if name not in expected]
+    if wrong:
+        raise WeightsError(
+            f"{path}: {len(wrong)} tensors do not fit the network it describes (first: {wrong[0]})"
+        )
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise WeightsError(f"{path}: holds weights that are not finite numbers; the training diverged")
+    denoiser.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Checkpoint(denoiser.eval(), digest, metadata.get("provenance") or {})
+
+
+def config_from(values: Any, path: Path) -> DenoiserConfig:
+    """Rebuild a configuration from JSON, checking names and sizes before anything is allocated."""
+    fields = {field.name for field in dataclasses.fields(DenoiserConfig)}
+    if not isinstance(values, dict) or not set(values) <= fields:
+        raise WeightsError(f"{path}: describes a network this version does not know; update dispr")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    sizes = [size for value in values.values() for size in (value if isinstance(value, tuple) else (value,))]
+    if not all(isinstance(size, int | float) and -1e4 < size < 1e4 for size in sizes):
+        raise WeightsError(f"{path}: describes a network of impossible size: {values}")
+    try:
+        return DenoiserConfig(**values)
+    except TypeError as error:
+        raise WeightsError(f"{path}: describes a network this version does not know ({error})") from error

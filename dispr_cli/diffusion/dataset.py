@@ -1,0 +1,106 @@
+"""Training cells, packed into a few arrays: small enough to carry, ready to be augmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dispr_cli.diffusion.augmentation import Examples
+from dispr_cli.errors import InputError
+
+STEPS_PER_VOXEL = 10
+"""Distances are stored in tenths of a voxel: ±12 voxels fit into int8."""
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """Cells with their ground truth.
+
+    Attributes
+    ----------
+    names
+        One for each cell.
+    distance
+        (N, 64, 64, 64) int8, signed distance to the surface in tenths of a voxel.
+    outline
+        (N, 64, 64) int8, signed distance to the mask's outline in tenths of a pixel.
+    image
+        (N, 64, 64) uint8.
+    """
+
+    names: tuple[str, ...]
+    distance: NDArray[np.int8]
+    outline: NDArray[np.int8]
+    image: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def select(self, index: NDArray[np.integer]) -> TrainingCells:
+        """Cells ``index``, in order."""
+        return TrainingCells(
+            tuple(self.names[i] for i in index), self.distance[index], self.outline[index], self.image[index]
+        )
+
+    def examples(self, index: NDArray[np.integer], device: torch.device) -> Examples:
+        """Cells ``index`` as a batch on a device."""
+        distance = torch.from_numpy(self.distance[index]).to(device).float() / STEPS_PER_VOXEL
+        outline = torch.from_numpy(self.outline[index]).to(device).float() / STEPS_PER_VOXEL
+        image = torch.from_numpy(self.image[index]).to(device).float() / 255.0
+        return Examples(distance[:, None], outline, image)
+
+    def save(self, path: Path) -> None:
+        """Write as a compressed ``.npz``."""
+        np.savez_compressed(
+            path,
+            names=np.array(self.names),
+            distance=self.distance,
+            outline=self.outline,
+            image=self.image,
+        )
+
+
+def load_cells(path: Path) -> TrainingCells:
+    """Read cells packed by :meth:`TrainingCells.save`."""
+    with np.load(path, allow_pickle=False) as file:
+        names = tuple(str(name) for name in file["names"])
+        return TrainingCells(names, file["distance"], file["outline"], file["image"])
+
+
+def pack_cell(
+    image: NDArray[np.float32], mask: NDArray[np.bool_], occupancy: NDArray[np.uint8]
+) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.uint8]]:
+    """Signed distances and image of one cell as :class:`TrainingCells` stores them.
+
+    Parameters
+    ----------
+    image
+        (64, 64) in [0, 1].
+    mask
+        (64, 64).
+    occupancy
+        (64, 64, 64) uint8, foreground above 127.5.
+    """
+    from dispr_cli.diffusion.distance import outline_distance, signed_distance
+
+    if occupancy.shape != (64, 64, 64):
+        raise InputError(f"a ground-truth volume has shape {occupancy.shape}: expected (64, 64, 64)")
+    return (
+        np.round(signed_distance(occupancy) * STEPS_PER_VOXEL).astype(np.int8),
+        np.round(outline_distance(mask) * STEPS_PER_VOXEL).astype(np.int8),
+        np.round(image * 255.0).astype(np.uint8),
+    )
+
+
+def join_cells(parts: list[TrainingCells]) -> TrainingCells:
+    """Several packs as one, in order."""
+    return TrainingCells(
+        tuple(name for part in parts for name in part.names),
+        np.concatenate([part.distance for part in parts]),
+        np.concatenate([part.outline for part in parts]),
+        np.concatenate([part.image for part in parts]),
+    )

@@ -1,0 +1,193 @@
+"""Training of the denoiser: one loop, the same on CPU and GPU, resumable to the same numbers.
+
+Every step's randomness comes from (seed, step), so a training that was
+interrupted goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dispr_cli.config import DenoiserConfig, TrainingConfig
+from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
+from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.representation import to_field
+from dispr_cli.errors import WeightsError
+
+STATE_FORMAT = "dispr-training/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an observer of the training is told after each step."""
+
+    examples: int
+    total: int
+    loss: float
+    seconds: float
+
+
+Observer = Callable[[Progress, VolumeDenoiser], None]
+
+
+class Trainer:
+    """A denoiser, its running average and its optimiser."""
+
+    def __init__(
+        self,
+        cells: TrainingCells,
+        config: TrainingConfig,
+        denoiser_config: DenoiserConfig,
+        device: torch.device,
+        autocast: bool = False,
+    ) -> None:
+        self.cells, self.config, self.device, self.autocast = cells, config, device, autocast
+        torch.manual_seed(config.seed)
+        self.denoiser = VolumeDenoiser(denoiser_config).place(device)
+        self.average = VolumeDenoiser(denoiser_config).place(device).requires_grad_(False)
+        self.average.load_state_dict(self.denoiser.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.denoiser.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+        )
+        self.step = 0
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return -(-self.config.num_examples // self.config.batch_size)
+
+    def start_from(self, denoiser: VolumeDenoiser) -> None:
+        """Begin with another denoiser's weights (fine-tuning).
+
+        Raises
+        ------
+        WeightsError
+            If that network has another shape.
+        """
+        if denoiser.config.channels != self.denoiser.config.channels:
+            raise WeightsError("the weights to start from belong to a network of another shape")
+        self.denoiser.load_state_dict(denoiser.state_dict())
+        self.average.load_state_dict(denoiser.state_dict())
+
+    def run(self, observer: Observer, until: float = float("inf")) -> bool:
+        """Train to the end, or until ``time.monotonic()`` passes ``until``.
+
+        Returns
+        -------
+        Whether the training is complete.
+        """
+        started = time.monotonic()
+        while self.step < self.num_steps:
+            if time.monotonic() > until:
+                return False
+            loss = self._take_step()
+            examples = self.step * self.config.batch_size
+            spent = time.monotonic() - started
+            observer(Progress(examples, self.config.num_examples, loss, spent), self.average)
+        return True
+
+    def _take_step(self) -> float:
+        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+        self._set_learning_rate()
+        loss = self._loss(generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return float(loss.detach())
+
+    def _loss(self, generator: torch.Generator) -> torch.Tensor:
+        n = self.config.batch_size
+        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy().astype(np.int64)
+        examples = augment(self.cells.examples(chosen, self.device), self.config, generator)
+        shape = self.denoiser.config
+        target = to_field(examples.distance, shape.clip_distance)
+        # Antithetic ln(sigma): quantiles spread over the batch instead of drawn independently.
+        quantile = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+        log_sigma = shape.sigma_mean + shape.sigma_std * torch.special.ndtri(quantile.clamp(1e-4, 1 - 1e-4))
+        sigma = log_sigma.exp().to(self.device)
+        noise = torch.randn(target.shape, generator=generator).to(self.device)
+        noisy = target + sigma.view(-1, 1, 1, 1, 1) * noise
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            condition = self.denoiser.encode(examples.image, examples.outline)
+            estimate = self.denoiser(noisy, sigma, condition)
+        # EDM, eq. 8: the weight makes the network's own output have unit variance at every level.
+        data = shape.sigma_data
+        weight = (sigma**2 + data**2) / (sigma * data) ** 2
+        return (weight * (estimate - target).square().mean((1, 2, 3, 4))).mean()
+
+    def _set_learning_rate(self) -> None:
+        warm = min(1.0, (self.step + 1) / self.config.warmup)
+        cosine = 0.5 * (1.0 + np.cos(np.pi * self.step / self.num_steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * warm * cosine
+
+    def _update_average(self) -> None:
+        seen = self.step * self.config.batch_size
+        half_life = min(self.config.ema_half_life, 0.1 * seen)
+        keep = 0.5 ** (self.config.batch_size / half_life)
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.denoiser.parameters(), strict=True)
+            for average, current in pairs:
+                average.lerp_(current, 1.0 - keep)
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on."""
+        tensors = {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+        write_tensors(path, tensors, {"format": STATE_FORMAT, "step": self.step, "run": self._run()})
+
+    def resume(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote.
+
+        Raises
+        ------
+        WeightsError
+            If the file is damaged or belongs to a training with other settings.
+        """
+        tensors, metadata = read_tensors(path, STATE_FORMAT)
+        if metadata["run"] != self._run():
+            raise WeightsError(
+                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
+                "or give --out another name."
+            )
+
+        def part(prefix: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.denoiser.load_state_dict(part("denoiser."))
+        self.average.load_state_dict(part("average."))
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for name, value in part("optimizer.").items():
+            index, key = name.split(".", 1)
+            state["state"].setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict(state)
+        self.step = int(metadata["step"])
+
+    def _run(self) -> dict[str, object]:
+        # Through JSON and back, tuples become lists: compare what a file would hold.
+        run = {
+            "training": dataclasses.asdict(self.config),
+            "denoiser": dataclasses.asdict(self.denoiser.config),
+            "cells": len(self.cells),
+        }
+        return dict(json.loads(json.dumps(run)))
+

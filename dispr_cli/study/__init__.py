@@ -1,0 +1,1 @@
+"""Honest splits, calibration and the classification study."""

@@ -1,0 +1,34 @@
+"""Splits by cell, so that nothing of a held-out cell is ever trained on."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def class_of(name: str) -> str:
+    """Class of a cell from its file name: what stands before the number (``B_keratocytes000679``)."""
+    match = re.match(r"(.*?)[_\-]?\d+", name)
+    return match.group(1) if match and match.group(1) else name
+
+
+def assign_folds(names: list[str] | tuple[str, ...], num_folds: int, seed: int = 0) -> NDArray[np.int64]:
+    """Fold of each cell, stratified by class.
+
+    The order of ``names`` does not matter: cells are sorted before they are dealt out.
+
+    Returns
+    -------
+    (len(names),) int64 in 0 .. num_folds - 1
+    """
+    fold = np.zeros(len(names), np.int64)
+    rng = np.random.default_rng(seed)
+    dealt = 0
+    for cell_class in sorted({class_of(name) for name in names}):
+        members = sorted((name, i) for i, name in enumerate(names) if class_of(name) == cell_class)
+        for position in rng.permutation(len(members)):
+            fold[members[position][1]] = dealt % num_folds
+            dealt += 1
+    return fold
