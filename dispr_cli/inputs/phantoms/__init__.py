@@ -7,5 +7,13 @@ from dispr_cli.inputs.phantoms.generate import (
     generate_phantom,
     generate_phantoms,
 )
+from dispr_cli.inputs.phantoms.write import write_phantoms
 
-__all__ = ["PHANTOM_CLASSES", "VOXEL_SIZE_UM", "Phantom", "generate_phantom", "generate_phantoms"]
+__all__ = [
+    "PHANTOM_CLASSES",
+    "VOXEL_SIZE_UM",
+    "Phantom",
+    "generate_phantom",
+    "generate_phantoms",
+    "write_phantoms",
+]

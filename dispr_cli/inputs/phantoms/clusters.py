@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.inputs.phantoms import surfaces
-from dispr_cli.inputs.phantoms.shapes import (
+from dispr_cli.inputs.phantoms.bodies import (
     Body,
     Draft,
     bounded_normal,
-    draw_discocyte,
-    draw_stomatocyte,
+    draw_tries,
     even_directions,
     random_rotation,
 )
+from dispr_cli.inputs.phantoms.shapes import draw_discocyte, draw_stomatocyte
 
 GRAIN_UM = 0.45
 """Distance of the points that stand for a body while it is brought into touch."""
@@ -88,4 +88,4 @@ def draw_cell_cluster(rng: np.random.Generator) -> Draft:
             moved = replace(body, rotation=rotation)
             bodies.append(bring_together(bodies, moved, direction, rng.uniform(0.0, 0.03)))
         volume += 0.85 * single.volume_um3
-    return Draft(tuple(bodies), volume, 1 + int(rng.poisson(5.0)), 0.2, {"cells": count})
+    return Draft(tuple(bodies), volume, draw_tries(rng, 5.0), 0.2, {"cells": count})

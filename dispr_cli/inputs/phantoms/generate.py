@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from scipy import ndimage
 
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.phantoms import clusters, shapes
+from dispr_cli.inputs.phantoms.bodies import Draft, bounded_normal
 from dispr_cli.inputs.phantoms.microscope import draw_optics, expose, photograph, segment
 from dispr_cli.inputs.phantoms.placement import GRID, VOXEL_SIZE_UM, levels, place
-from dispr_cli.inputs.phantoms.shapes import Draft, bounded_normal
+
+T = TypeVar("T", bound=np.generic)
 
 CENTRAL_SLICE = 32
 ATTEMPTS = 60
@@ -120,14 +122,15 @@ def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom
     volume = keep_cell(segment(stack, optics, int(rng.integers(2**31))), rng.uniform() < 0.5)
     if volume is None:
         return None
-    centred = centre_on_grid(volume, stack, rng)
-    if centred is None:
+    shift = centring_shift(volume, rng)
+    if shift is None:
         return None
-    volume, stack = centred
+    x, y, z = shift
+    volume, plane = shifted(volume, (z, y, x)), shifted(stack[CENTRAL_SLICE - z], (y, x))
     mask = volume[CENTRAL_SLICE].copy()
     if not sane_mask(mask):
         return None
-    image = expose(stack[CENTRAL_SLICE], optics, rng)
+    image = expose(plane, optics, rng)
     traits = draft.traits | {"z_stretch": placement.stretch, "threshold": optics.threshold}
     return Phantom(name, phantom_class, volume, mask, image, VOXEL_SIZE_UM, draft.volume_um3, traits)
 
@@ -154,22 +157,23 @@ def fill_cavities(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return volume
 
 
-def centre_on_grid(
-    volume: NDArray[np.uint8], stack: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
-    """Bring the bounding box to the middle, as in the real cells: exactly in z, about so in y and x."""
+def centring_shift(volume: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.int_] | None:
+    """Whole steps (x, y, z) that bring the bounding box to the middle; None where a border is in the way.
+
+    In the real cells the box is centred exactly in z, and to a pixel or two in y and x.
+    """
     low, high = (np.array(edge) for edge in _bounds(volume > 127))
     jitter = np.array([1.2, 1.2, 0.0]) * np.clip(rng.standard_normal(3), -2, 2)
     target = np.array([31.7, 31.8, 31.77]) + jitter
     shift = np.rint(target - 0.5 * (low + high)).astype(int)
     if (low + shift < 1).any() or (high + shift > GRID - 2).any():
         return None
-    return _shifted(volume, shift), _shifted(stack, shift)
+    return shift
 
 
-def _shifted(array: NDArray, shift: NDArray[np.int_]) -> NDArray:
-    """Move an array by whole voxels (x, y, z); the border's values follow it in."""
-    at = [np.clip(np.arange(GRID) - step, 0, GRID - 1) for step in shift[::-1]]
+def shifted(array: NDArray[T], steps: Sequence[int]) -> NDArray[T]:
+    """Move an array by whole steps along its axes; the values of its border follow it in."""
+    at = [np.clip(np.arange(GRID) - step, 0, GRID - 1) for step in steps]
     return np.ascontiguousarray(array[np.ix_(*at)])
 
 

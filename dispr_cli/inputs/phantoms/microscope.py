@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.inputs.phantoms.shapes import bounded_normal
+from dispr_cli.inputs.phantoms.bodies import bounded_normal
 
 
 @dataclass(frozen=True, slots=True)

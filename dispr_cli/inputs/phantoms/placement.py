@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.inputs.phantoms import surfaces
-from dispr_cli.inputs.phantoms.shapes import Body, Draft, random_rotation
+from dispr_cli.inputs.phantoms.bodies import Body, Draft, random_rotation
 
 GRID = 64
 VOXEL_SIZE_UM = 0.172

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DISC, RADIAL, PLANFORM, LOBES = 0, 1, 2, 3
-"""The kinds of body: bent disc, star-shaped by a table of radii, plate with an outline, union of ellipsoids."""
+"""Kinds of body: bent disc, star shape with a table of radii, plate with an outline, union of ellipsoids."""
 
 TABLE_SIDE = 96
 BLOCK = 4
@@ -224,7 +224,7 @@ def _fill_block(
 
 
 def table_directions() -> NDArray[np.float64]:
-    """Unit vectors (x, y, z) that the octahedral table's entries stand for, (side, side, 3)."""
+    """Return the unit vectors (x, y, z) that the octahedral table's entries stand for, (side, side, 3)."""
     line = np.linspace(-1.0, 1.0, TABLE_SIDE)
     b, a = np.meshgrid(line, line, indexing="ij")
     z = 1.0 - np.abs(a) - np.abs(b)
