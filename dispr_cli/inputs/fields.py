@@ -16,6 +16,8 @@ from dispr_cli.inputs.labels import Labelling, read_labels
 from dispr_cli.inputs.segment import segment_otsu
 from dispr_cli.inputs.settings import InputSettings
 
+_MAX_FIELDS = 8
+
 
 @dataclass(frozen=True)
 class Field:
@@ -68,19 +70,19 @@ def check_equal_sizes(
 
 
 class FieldCache:
-    """The last few fields, so that an image with many cells is decoded once; threads may share it.
+    """The last fields, so that an image with many cells is decoded once; threads may share it.
 
     Parameters
     ----------
     settings
         How files are read.
-    capacity
-        Fields kept at most.
+    max_bytes
+        Fields are let go, oldest first, beyond this many bytes; the newest always stays.
     """
 
-    def __init__(self, settings: InputSettings, capacity: int = 3) -> None:
+    def __init__(self, settings: InputSettings, max_bytes: int = 128 * 2**20) -> None:
         self._settings = settings
-        self._capacity = capacity
+        self._max_bytes = max_bytes
         self._fields: OrderedDict[tuple[Path, Path | None], Future[Field]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -95,16 +97,31 @@ class FieldCache:
         key = (image, mask)
         with self._lock:
             future = self._fields.get(key)
-            mine = future is None
-            if future is None:
-                future = self._fields[key] = Future()
-            self._fields.move_to_end(key)
-            while len(self._fields) > self._capacity:
-                self._fields.popitem(last=False)
-        if mine:
-            try:
-                future.set_result(read_field(image, mask, self._settings))
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return future.result()
+            if future is not None:
+                self._fields.move_to_end(key)
+            else:
+                mine = self._fields[key] = Future()
+        if future is not None:
+            return future.result()
+        try:
+            mine.set_result(read_field(image, mask, self._settings))
+        except BaseException as error:
+            mine.set_exception(error)
+        with self._lock:
+            self._let_go()
+        return mine.result()
+
+    def _let_go(self) -> None:
+        sizes = {key: _nbytes(future) for key, future in self._fields.items()}
+        for key in list(self._fields)[:-1]:
+            if sum(sizes.values()) <= self._max_bytes and len(sizes) <= _MAX_FIELDS:
+                break
+            if self._fields[key].done():
+                del self._fields[key], sizes[key]
+
+
+def _nbytes(future: Future[Field]) -> int:
+    if not future.done() or future.exception() is not None:
+        return 0
+    found = future.result()
+    return found.image.nbytes + found.labelling.labels.nbytes

@@ -169,7 +169,7 @@ def read_cells(
         The position in `refs` and the cell, or why it could not be read.
     """
     settings = settings or InputSettings()
-    cache = FieldCache(settings, capacity=threads + 1)
+    cache = FieldCache(settings)
 
     def read(index: int) -> tuple[int, Cell | CellError]:
         try:
@@ -254,7 +254,8 @@ def _place(ref: CellRef, region: Region, alone: bool, settings: InputSettings) -
 
 def _safe(name: str) -> str:
     """Make a name that can stand in a path, a table and an archive: no separators, no control characters."""
-    return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", name).strip() or "cell"
+    readable = name.encode("utf-8", "replace").decode()  # a file system may hold bytes that are no text
+    return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", readable).strip() or "cell"
 
 
 def _with_unique_names(cells: list[CellRef]) -> list[CellRef]:

@@ -23,8 +23,9 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
     """Find bright cells on a dark ground by Otsu's threshold.
 
     The image is smoothed and thresholded where the variance between both classes is largest (Otsu, IEEE
-    Trans. Syst. Man Cybern. 9, 1979); holes are filled, and debris is removed: pieces smaller than a twentieth
-    of the typical one, that is of the piece in which the middle foreground pixel lies when sorted by size.
+    Trans. Syst. Man Cybern. 9, 1979); holes are filled, and debris is removed: pieces smaller than a
+    twentieth of the typical one, that is of the piece in which the middle foreground pixel lies when sorted
+    by size.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ def read_truth(path: Path) -> NDArray[np.uint8]:
     Parameters
     ----------
     path
-        A TIFF file of (64, 64, 64), axes z, y, x: 0 outside and one value inside (1, 255 or any other), with or
-        without values in between along the surface.
+        A TIFF file of (64, 64, 64), axes z, y, x: 0 outside and one value inside (1, 255 or any other), with
+        or without values in between along the surface.
 
     Returns
     -------
