@@ -8,20 +8,8 @@ import torch
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
-from dispr_cli.diffusion.ops.library import LIBRARY, TAGS
+from dispr_cli.diffusion.ops.library import LIBRARY
 from dispr_cli.errors import ConfigError
-
-_BLOCK = (
-    "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
-    "Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, float eps"
-)
-LIBRARY.define(f"attention_3d({_BLOCK}) -> Tensor", tags=TAGS)
-LIBRARY.define(
-    f"attention_3d_backward(Tensor grad, {_BLOCK}) -> ({', '.join(['Tensor'] * 7)})",
-    tags=TAGS,
-)
-LIBRARY.impl("attention_3d", plain.attention_3d, "CompositeExplicitAutograd")
-LIBRARY.impl("attention_3d_backward", plain.attention_3d_backward, "CompositeExplicitAutograd")
 
 
 def attention_3d(

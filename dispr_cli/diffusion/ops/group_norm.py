@@ -8,22 +8,8 @@ import torch
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
-from dispr_cli.diffusion.ops.library import LIBRARY, TAGS
+from dispr_cli.diffusion.ops.library import LIBRARY
 from dispr_cli.errors import ConfigError
-
-LIBRARY.define(
-    "group_norm_silu(Tensor x, int num_groups, Tensor weight, Tensor bias, float eps, Tensor? scale=None, "
-    "Tensor? shift=None, Tensor? residual=None) -> (Tensor, Tensor, Tensor)",
-    tags=TAGS,
-)
-LIBRARY.define(
-    "group_norm_silu_backward(Tensor grad, Tensor x, Tensor mean, Tensor rstd, int num_groups, "
-    "Tensor weight, Tensor bias, Tensor? scale=None, Tensor? shift=None) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-    tags=TAGS,
-)
-LIBRARY.impl("group_norm_silu", plain.group_norm_silu, "CompositeExplicitAutograd")
-LIBRARY.impl("group_norm_silu_backward", plain.group_norm_silu_backward, "CompositeExplicitAutograd")
 
 
 def group_norm_silu(

@@ -1,14 +1,35 @@
-"""The operator library ``torch.ops.dispr``, and what runs under its names on this machine."""
+"""The operator library ``torch.ops.dispr``: the schemas, and which kernels run under their names here."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
+from pathlib import Path
 from typing import TypedDict
 
 import torch
 
-TAGS = (torch.Tag.needs_fixed_stride_order, torch.Tag.pt2_compliant_tag)
+from dispr_cli.diffusion.ops import plain
 
-LIBRARY = torch.library.Library("dispr", "DEF")
+KERNELS_VARIABLE = "DISPR_KERNELS"
+"""Environment variable: ``off`` for plain PyTorch, or the path of another build of the library."""
+
+_TAGS = (torch.Tag.needs_fixed_stride_order, torch.Tag.pt2_compliant_tag)
+_BLOCK = (
+    "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
+    "Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, float eps"
+)
+_SCHEMAS = {
+    plain.group_norm_silu: "(Tensor x, int num_groups, Tensor weight, Tensor bias, float eps, "
+    "Tensor? scale=None, Tensor? shift=None, Tensor? residual=None) -> (Tensor, Tensor, Tensor)",
+    plain.group_norm_silu_backward: "(Tensor grad, Tensor x, Tensor mean, Tensor rstd, int num_groups, "
+    "Tensor weight, Tensor bias, Tensor? scale=None, Tensor? shift=None) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    plain.attention_3d: f"({_BLOCK}) -> Tensor",
+    plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+}
 
 
 class KernelsStatus(TypedDict):
@@ -37,10 +58,60 @@ class KernelsStatus(TypedDict):
 
 def kernels_status() -> KernelsStatus:
     """Tell whether the compiled kernels are in use, and if not, why."""
+    if _NATIVE is None:
+        return {"built": False, "path": None, "instruction_set": "torch", "cuda": False, "reason": _REASON}
     return {
-        "built": False,
-        "path": None,
-        "instruction_set": "torch",
-        "cuda": False,
-        "reason": "this installation has no compiled kernels; install a C++ compiler and reinstall dispr",
+        "built": True,
+        "path": _NATIVE._name,
+        "instruction_set": _NATIVE.dispr_instruction_set().decode(),
+        "cuda": bool(_NATIVE.dispr_has_cuda()),
+        "reason": None,
     }
+
+
+def choose_instruction_set(name: str) -> bool:
+    """Run the CPU kernels of another instruction set (``""``: the best); for tests and benchmarks.
+
+    Returns
+    -------
+    bool
+        False if this processor or this build has none of that name; nothing changes then.
+    """
+    return _NATIVE is not None and bool(_NATIVE.dispr_choose_instruction_set(name.encode()))
+
+
+def _define_operators() -> torch.library.Library:
+    library = torch.library.Library("dispr", "DEF")
+    for implementation, schema in _SCHEMAS.items():
+        library.define(implementation.__name__ + schema, tags=_TAGS)
+        library.impl(implementation.__name__, implementation, "CompositeExplicitAutograd")
+    return library
+
+
+def _load_native() -> tuple[ctypes.CDLL | None, str | None]:
+    """Put the compiled kernels in the place of the plain ones; return them, or why there are none."""
+    wanted = os.environ.get(KERNELS_VARIABLE, "")
+    if wanted == "off":
+        return None, f"the compiled kernels are switched off by {KERNELS_VARIABLE}=off"
+    path = Path(wanted) if wanted else Path(__file__).parents[2] / "_kernels.so"
+    if not path.exists():
+        return None, _why_not_built(path)
+    try:
+        torch.ops.load_library(str(path))
+        native = ctypes.CDLL(str(path))
+    except OSError as error:
+        return None, f"{path} cannot be loaded ({error}); reinstall dispr"
+    native.dispr_instruction_set.restype = ctypes.c_char_p
+    return native, None
+
+
+def _why_not_built(path: Path) -> str:
+    if not any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++")):
+        return f"{path.name} was not built, and no C++ compiler is found: install one, then reinstall dispr"
+    return (
+        f"{path.name} was not built; reinstall dispr with DISPR_BUILD=require in the environment to see why"
+    )
+
+
+LIBRARY = _define_operators()
+_NATIVE, _REASON = _load_native()

@@ -143,6 +143,6 @@ def attention_3d_backward(
     parameters = (norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias)
     with torch.enable_grad():
         leaf, *leaves = (tensor.detach().requires_grad_() for tensor in (x, *parameters))
-        y = attention_3d(leaf, num_heads, num_groups, *leaves, eps=eps)  # type: ignore[misc]
+        y = attention_3d(leaf, num_heads, num_groups, *leaves, eps)  # type: ignore[call-arg, arg-type]
         grads = torch.autograd.grad(y, (leaf, *leaves), grad)
     return (grads[0].contiguous(memory_format=output_format(x)), *(g.contiguous() for g in grads[1:]))

@@ -1,0 +1,20 @@
+// The CPU kernels, compiled once per instruction set and chosen when the program runs.
+#pragma once
+
+#include "group_norm.h"
+
+namespace dispr {
+
+struct CpuKernels {
+  const char* instruction_set;
+  void (*group_norm_forward)(const GroupNormForward&, const Parallel&);
+  void (*group_norm_backward)(const GroupNormBackward&, const Parallel&);
+};
+
+// The best table this processor can run, or the one chosen by choose_cpu_kernels.
+const CpuKernels& cpu_kernels();
+
+// Chooses by name ("avx2", "generic"; "" for the best one); false if this processor or build has none such.
+bool choose_cpu_kernels(const char* instruction_set);
+
+}  // namespace dispr

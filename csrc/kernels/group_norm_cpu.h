@@ -1,0 +1,261 @@
+// GroupNorm + FiLM + SiLU + residual on the CPU: the text that is compiled once per instruction set.
+//
+// Pass 1 reads x once for the moments of every channel, pass 2 reads it again and writes y. Tasks are fixed cuts of a
+// sample, and their partial sums are joined in a fixed order: neither threads nor batch size change a single bit.
+#pragma once
+
+#include "group_norm.h"
+#include "moments.h"
+#include "simd.h"
+
+namespace dispr {
+namespace DISPR_ISA {
+namespace {
+
+constexpr int64_t kBlock = 4096;          // elements whose deviations are taken from their own mean, in level-1 cache
+constexpr int64_t kTask = 32768;          // elements of one task
+constexpr int64_t kSamplesAtOnce = 1 << 20;  // elements between the two passes, so that pass 2 finds x in cache
+
+// How a sample is cut. Channels-last: a task is `segment` voxels with all their channels. Contiguous: `segment` voxels
+// of one channel. Rows of per-channel numbers are padded to `stride`, so that whole vectors may be read from them.
+struct Cut {
+  GroupNormShape shape;
+  int64_t stride, block, segment, segments, tasks, work;
+
+  Cut(const GroupNormShape& s, int64_t lanes) : shape(s), stride(round_up(s.channels, lanes)) {
+    const int64_t row = s.channels_last ? s.channels : 1;
+    block = round_up(larger(8, smaller(512, kBlock / larger(1, row))), lanes);
+    if (!s.channels_last) block = kBlock;
+    segment = round_up(larger(1, kTask / larger(1, row)), block);
+    segments = larger(1, ceil_div(s.voxels, segment));
+    tasks = s.channels_last ? segments : segments * s.channels;
+    work = smaller(segment, larger(1, s.voxels)) * row;
+  }
+
+  int64_t samples_at_once() const { return larger(1, kSamplesAtOnce / larger(1, shape.channels * shape.voxels)); }
+  int64_t group_size() const { return shape.channels / shape.groups; }
+  int64_t voxels_in(int64_t part) const { return smaller(segment, shape.voxels - part * segment); }
+  // Where the partial result of (sample, channel, part) stands.
+  int64_t partial(int64_t n, int64_t c, int64_t part) const { return (n * segments + part) * stride + c; }
+  int64_t partials() const { return shape.samples * segments * stride; }
+  int64_t table(int64_t n) const { return n * stride; }
+};
+
+// A task of pass 1 or 2: voxels [first, first + count) of sample n, all channels or just one.
+struct Slice {
+  int64_t n, channel, part, count, offset;
+
+  Slice(const Cut& cut, int64_t task) {
+    const GroupNormShape& s = cut.shape;
+    n = task / cut.tasks;
+    part = task % cut.segments;
+    channel = s.channels_last ? 0 : (task % cut.tasks) / cut.segments;
+    count = cut.voxels_in(part);
+    offset = s.channels_last ? (n * s.voxels + part * cut.segment) * s.channels
+                             : (n * s.channels + channel) * s.voxels + part * cut.segment;
+  }
+};
+
+// --- pass 1: moments -----------------------------------------------------------------------------------------------
+
+template <class S>
+inline double as_double(S value) {
+  return sum_of_lanes(load<FloatVector>(&value, Part{1}));
+}
+inline double as_double(double value) { return value; }
+
+// The same moments with all sums in double: for blocks whose squares leave the range of float.
+template <class S>
+inline Moments<double> moments_in_double(const S* x, int64_t count, int64_t step) {
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < count; ++i) sum += as_double(x[i * step]);
+  const double mean = sum / count;
+  for (int64_t i = 0; i < count; ++i) squares += (as_double(x[i * step]) - mean) * (as_double(x[i * step]) - mean);
+  return {static_cast<double>(count), mean, squares};
+}
+
+// The corrected two-pass variance (Chan, Golub & LeVeque 1983, eq. 1.7): deviations from an approximate mean, whose
+// own sum mends both results.
+inline Moments<double> corrected(double count, double mean, double deviations, double squares) {
+  const double shift = deviations / count;
+  return {count, mean + shift, squares - deviations * shift};
+}
+
+inline bool is_finite(double value) { return value - value == 0; }
+
+// Moments of each of K vectors of neighbouring channels over the rows of a block, joined into mean and m2.
+template <class V, int K, class S, class Width>
+inline void block_moments(
+    const S* x, int64_t rows, int64_t channels, int64_t rows_before, double* mean, double* m2, Width width) {
+  using T = ScalarOf<V>;
+  constexpr int64_t L = Lanes<V>::count;
+  V sum[K] = {}, deviations[K] = {}, squares[K] = {};
+  for (int64_t r = 0; r < rows; ++r)
+    for (int k = 0; k < K; ++k) sum[k] += load<V>(x + r * channels + k * L, width);
+  for (int k = 0; k < K; ++k) sum[k] *= T(1) / T(rows);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int k = 0; k < K; ++k) {
+      const V d = load<V>(x + r * channels + k * L, width) - sum[k];
+      deviations[k] += d;
+      squares[k] += d * d;
+    }
+  const double share = double(rows) / double(rows_before + rows), weight = share * double(rows_before);
+  for (int64_t i = 0; i < K * L; ++i) {
+    const auto lane = [&](const V* v) { return double(reinterpret_cast<const T*>(v)[i]); };
+    Moments<double> b = corrected(double(rows), lane(sum), lane(deviations), lane(squares));
+    if (__builtin_expect(!is_finite(b.m2), 0)) b = moments_in_double(x + i, rows, channels);
+    const double delta = rows_before ? b.mean - mean[i] : 0;
+    mean[i] = rows_before ? mean[i] + delta * share : b.mean;
+    m2[i] = rows_before ? m2[i] + b.m2 + delta * delta * weight : b.m2;
+  }
+}
+
+// Channels-last: the moments of every channel over `rows` voxels.
+template <class V, class S>
+inline void moments_of_rows(const Cut& cut, const S* x, int64_t rows, double* mean, double* m2) {
+  constexpr int64_t L = Lanes<V>::count;
+  const int64_t channels = cut.shape.channels;
+  for (int64_t r = 0; r < rows; r += cut.block) {
+    const int64_t here = smaller(cut.block, rows - r);
+    const S* from = x + r * channels;
+    int64_t c = 0;
+    for (; c + 4 * L <= channels; c += 4 * L)
+      block_moments<V, 4>(from + c, here, channels, r, mean + c, m2 + c, Whole{});
+    for (; c + L <= channels; c += L) block_moments<V, 1>(from + c, here, channels, r, mean + c, m2 + c, Whole{});
+    if (c < channels) block_moments<V, 1>(from + c, here, channels, r, mean + c, m2 + c, Part{channels - c});
+  }
+}
+
+// Contiguous: the moments of a run of `count` neighbouring elements.
+template <class V, class S>
+inline Moments<double> moments_of_run(const S* x, int64_t count) {
+  constexpr int64_t L = Lanes<V>::count;
+  using T = ScalarOf<V>;
+  Moments<double> all{0, 0, 0};
+  for (int64_t start = 0; start < count; start += kBlock) {
+    const S* from = x + start;
+    const int64_t here = smaller(kBlock, count - start), whole = here / (4 * L) * (4 * L);
+    V sum[4] = {}, deviations[4] = {}, squares[4] = {};
+    for (int64_t i = 0; i < whole; i += 4 * L)
+      for (int k = 0; k < 4; ++k) sum[k] += load<V>(from + i + k * L, Whole{});
+    double total = sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    for (int64_t i = whole; i < here; ++i) total += as_double(from[i]);
+    const T mean = T(total / double(here));
+    for (int64_t i = 0; i < whole; i += 4 * L)
+      for (int k = 0; k < 4; ++k) {
+        const V d = load<V>(from + i + k * L, Whole{}) - mean;
+        deviations[k] += d;
+        squares[k] += d * d;
+      }
+    double sum_of_deviations = sum_of_lanes((deviations[0] + deviations[1]) + (deviations[2] + deviations[3]));
+    double sum_of_squares = sum_of_lanes((squares[0] + squares[1]) + (squares[2] + squares[3]));
+    for (int64_t i = whole; i < here; ++i) {
+      const double d = as_double(from[i]) - double(mean);
+      sum_of_deviations += d;
+      sum_of_squares += d * d;
+    }
+    Moments<double> b = corrected(double(here), double(mean), sum_of_deviations, sum_of_squares);
+    if (__builtin_expect(!is_finite(b.m2), 0)) b = moments_in_double(from, here, 1);
+    all = merge(all, b);
+  }
+  return all;
+}
+
+template <class V, class S>
+inline void moments_of_slice(const Cut& cut, const Slice& slice, const S* x, double* mean, double* m2) {
+  const int64_t at = cut.partial(slice.n, slice.channel, slice.part);
+  if (cut.shape.channels_last) {
+    moments_of_rows<V>(cut, x + slice.offset, slice.count, mean + at, m2 + at);
+  } else {
+    const Moments<double> moments = moments_of_run<V>(x + slice.offset, slice.count);
+    mean[at] = moments.mean;
+    m2[at] = moments.m2;
+  }
+}
+
+// Joins the parts of every channel, then the channels of a group, in order.
+inline Moments<double> moments_of_group(const Cut& cut, int64_t n, int64_t g, const double* mean, const double* m2) {
+  Moments<double> all{0, 0, 0};
+  for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
+    for (int64_t part = 0; part < cut.segments; ++part) {
+      const int64_t at = cut.partial(n, c, part);
+      all = merge(all, Moments<double>{double(cut.voxels_in(part)), mean[at], m2[at]});
+    }
+  return all;
+}
+
+// --- pass 2: normalise, modulate, activate -------------------------------------------------------------------------
+
+// u = (x − centre) · gain + offset per channel. Subtracting first keeps the digits of a small spread about a large
+// mean; what rounding the mean to float loses goes into the offset.
+template <class T>
+struct Affine {
+  Buffer<T> centre, gain, offset;
+  explicit Affine(int64_t count) : centre(count), gain(count), offset(count) {}
+
+  void set(int64_t at, double mean, double rstd, double weight, double bias, double scale, double shift) const {
+    centre[at] = T(mean);
+    gain[at] = T(rstd * weight * (1 + scale));
+    offset[at] = T((double(T(mean)) - mean) * rstd * weight * (1 + scale) + bias * (1 + scale) + shift);
+  }
+};
+
+template <class V, class S>
+inline void activate(const Cut& cut, const Slice& slice, const S* x, const S* residual, S* y,
+                     const Affine<ScalarOf<V>>& affine) {
+  using T = ScalarOf<V>;
+  const auto one = [&](int64_t i, V centre, V gain, V offset, auto width) {
+    const V u = (load<V>(x + i, width) - centre) * gain + offset;
+    V result = u / (T(1) + exp_lanes(-u));
+    if (residual) result += load<V>(residual + i, width);
+    store(y + i, result, width);
+  };
+  const int64_t table = cut.table(slice.n) + slice.channel, channels = cut.shape.channels;
+  if (cut.shape.channels_last) {
+    const T *centre = affine.centre + table, *gain = affine.gain + table, *offset = affine.offset + table;
+    for (int64_t r = 0; r < slice.count; ++r)
+      for_each_vector<V>(channels, [&](int64_t c, auto width) {
+        one(slice.offset + r * channels + c, load<V>(centre + c, Whole{}), load<V>(gain + c, Whole{}),
+            load<V>(offset + c, Whole{}), width);
+      });
+  } else {
+    const V centre = V{} + affine.centre[table], gain = V{} + affine.gain[table], offset = V{} + affine.offset[table];
+    for_each_vector<V>(
+        slice.count, [&](int64_t i, auto width) { one(slice.offset + i, centre, gain, offset, width); });
+  }
+}
+
+template <class V, class S>
+void group_norm_forward_as(const GroupNormForward& args, const Parallel& parallel) {
+  using T = ScalarOf<V>;
+  const auto at = [](const void* values, int64_t i) { return values ? double(static_cast<const T*>(values)[i]) : 0.0; };
+  const Cut cut(args.shape, Lanes<V>::count);
+  const int64_t channels = args.shape.channels, groups = args.shape.groups, samples = args.shape.samples;
+  const Buffer<double> mean(cut.partials()), m2(cut.partials());
+  const Affine<T> affine(samples * cut.stride);
+  const S *x = static_cast<const S*>(args.x), *residual = static_cast<const S*>(args.residual);
+  const int64_t step = cut.samples_at_once();
+  for (int64_t first = 0; first < samples; first += step) {
+    const int64_t here = smaller(step, samples - first);
+    parallel_for(parallel, here * cut.tasks, cut.work, [&](int64_t task) {
+      moments_of_slice<V>(cut, Slice(cut, first * cut.tasks + task), x, mean + 0, m2 + 0);
+    });
+    parallel_for(parallel, here * groups, cut.group_size() * cut.segments * 8, [&](int64_t task) {
+      const int64_t n = first + task / groups, g = task % groups;
+      const Moments<double> all = moments_of_group(cut, n, g, mean + 0, m2 + 0);
+      const double rstd = 1 / std::sqrt(all.m2 / larger(1, int64_t(all.count)) + args.eps);
+      static_cast<T*>(args.mean)[n * groups + g] = T(all.mean);
+      static_cast<T*>(args.rstd)[n * groups + g] = T(rstd);
+      for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
+        affine.set(cut.table(n) + c, all.mean, rstd, at(args.weight, c), at(args.bias, c),
+                   at(args.scale, n * channels + c), at(args.shift, n * channels + c));
+    });
+    parallel_for(parallel, here * cut.tasks, cut.work, [&](int64_t task) {
+      activate<V>(cut, Slice(cut, first * cut.tasks + task), x, residual, static_cast<S*>(args.y), affine);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace DISPR_ISA
+}  // namespace dispr

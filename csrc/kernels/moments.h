@@ -1,0 +1,36 @@
+// Mean and sum of squared deviations of a set of numbers, and how two sets join. For CPU and CUDA alike.
+#pragma once
+
+#include <cstdint>
+
+#ifdef __CUDACC__
+#define DISPR_HOST_DEVICE __host__ __device__
+#else
+#define DISPR_HOST_DEVICE
+#endif
+
+namespace dispr {
+
+template <class T>
+struct Moments {
+  T count, mean, m2;
+};
+
+// Welford 1962: one more number.
+template <class T>
+DISPR_HOST_DEVICE inline Moments<T> include(Moments<T> a, T x) {
+  const T count = a.count + 1, delta = x - a.mean;
+  const T mean = a.mean + delta / count;
+  return {count, mean, a.m2 + delta * (x - mean)};
+}
+
+// Chan, Golub & LeVeque 1979: two disjoint sets. An empty set changes nothing.
+template <class T>
+DISPR_HOST_DEVICE inline Moments<T> merge(Moments<T> a, Moments<T> b) {
+  const T count = a.count + b.count;
+  if (count == 0) return a;
+  const T share = b.count / count, delta = b.mean - a.mean;
+  return {count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * a.count * share};
+}
+
+}  // namespace dispr

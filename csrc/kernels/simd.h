@@ -1,0 +1,245 @@
+// Vectors of DISPR_LANES floats for the sources that are compiled once per instruction set.
+//
+// Written with the compilers' own vector type, so one text serves SSE, AVX2, NEON and what comes later. Everything
+// lives in an unnamed namespace: the linker must never take one instruction set's copy of a function for another's.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <type_traits>
+
+#if defined(__AVX2__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "parallel.h"
+
+// The compiler repeats the body of the next loop, so that independent vectors fill each other's waiting times.
+#if defined(__clang__)
+#define DISPR_UNROLL _Pragma("clang loop unroll_count(4)")
+#else
+#define DISPR_UNROLL _Pragma("GCC unroll 4")
+#endif
+
+namespace dispr {
+namespace DISPR_ISA {
+namespace {
+
+typedef float FloatVector __attribute__((vector_size(4 * DISPR_LANES)));
+typedef int32_t IntVector __attribute__((vector_size(4 * DISPR_LANES)));
+typedef uint32_t WordVector __attribute__((vector_size(4 * DISPR_LANES)));
+typedef uint16_t HalfWordVector __attribute__((vector_size(2 * DISPR_LANES)));
+
+struct Bfloat16 {
+  uint16_t bits;
+};
+struct Float16 {
+  uint16_t bits;
+};
+
+// A vector type V is FloatVector, or double as a vector of one lane (for gradcheck, where speed is no matter).
+template <class V>
+struct Lanes {
+  using Scalar = float;
+  static constexpr int64_t count = DISPR_LANES;
+};
+template <>
+struct Lanes<double> {
+  using Scalar = double;
+  static constexpr int64_t count = 1;
+};
+template <class V>
+using ScalarOf = typename Lanes<V>::Scalar;
+
+template <class To, class From>
+inline To bit_cast(const From& from) {
+  static_assert(sizeof(To) == sizeof(From), "bit_cast keeps the size");
+  To to;
+  __builtin_memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// --- what the vector type alone does not give in one instruction ---------------------------------------------------
+
+#if defined(__AVX2__) && DISPR_LANES == 8
+inline FloatVector at_least(FloatVector low, FloatVector x) { return (FloatVector)_mm256_max_ps((__m256)low, (__m256)x); }
+inline FloatVector at_most(FloatVector high, FloatVector x) { return (FloatVector)_mm256_min_ps((__m256)high, (__m256)x); }
+inline WordVector widened(HalfWordVector v) { return (WordVector)_mm256_cvtepu16_epi32((__m128i)v); }
+#elif defined(__SSE2__) && DISPR_LANES == 4
+inline FloatVector at_least(FloatVector low, FloatVector x) { return (FloatVector)_mm_max_ps((__m128)low, (__m128)x); }
+inline FloatVector at_most(FloatVector high, FloatVector x) { return (FloatVector)_mm_min_ps((__m128)high, (__m128)x); }
+inline WordVector widened(HalfWordVector v) { return __builtin_convertvector(v, WordVector); }
+#else
+inline FloatVector at_least(FloatVector low, FloatVector x) { return low > x ? low : x; }
+inline FloatVector at_most(FloatVector high, FloatVector x) { return high < x ? high : x; }
+inline WordVector widened(HalfWordVector v) { return __builtin_convertvector(v, WordVector); }
+#endif
+
+// --- loading and storing: storage formats become float lanes -------------------------------------------------------
+
+inline FloatVector load_lanes(const float* p, FloatVector*) {
+  FloatVector v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline double load_lanes(const double* p, double*) { return *p; }
+
+inline FloatVector load_lanes(const Bfloat16* p, FloatVector*) {
+  HalfWordVector half;
+  __builtin_memcpy(&half, p, sizeof half);
+  return bit_cast<FloatVector>(widened(half) << 16);
+}
+
+inline FloatVector load_lanes(const Float16* p, FloatVector*) {
+  HalfWordVector half;
+  __builtin_memcpy(&half, p, sizeof half);
+  const WordVector word = widened(half);
+  const WordVector magnitude = (word & 0x7fffu) << 13, sign = (word & 0x8000u) << 16;
+  // Moving the exponent by a multiplication keeps subnormal numbers exact; infinity and NaN are set by hand.
+  const FloatVector scaled = bit_cast<FloatVector>(magnitude) * 0x1p112f;
+  const WordVector special = magnitude | 0x7f800000u;
+  return bit_cast<FloatVector>((magnitude >= (0x7c00u << 13) ? special : bit_cast<WordVector>(scaled)) | sign);
+}
+
+inline void store_lanes(float* p, FloatVector v) { __builtin_memcpy(p, &v, sizeof v); }
+inline void store_lanes(double* p, double v) { *p = v; }
+
+// Round to nearest, ties to even; NaN stays NaN.
+inline void store_lanes(Bfloat16* p, FloatVector v) {
+  const WordVector word = bit_cast<WordVector>(v);
+  const WordVector rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
+  const WordVector nan = WordVector{} + 0x7fc0u;
+  const HalfWordVector half = __builtin_convertvector(v == v ? rounded : nan, HalfWordVector);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+
+inline void store_lanes(Float16* p, FloatVector v) {
+  const WordVector word = bit_cast<WordVector>(v), sign = (word >> 16) & 0x8000u;
+  const WordVector magnitude = word & 0x7fffffffu;
+  const FloatVector absolute = bit_cast<FloatVector>(magnitude);
+  const WordVector normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
+  // Below 2^-14 the result is subnormal: adding 0.5 rounds to its step of 2^-24.
+  const WordVector subnormal = bit_cast<WordVector>(absolute + 0.5f) - bit_cast<WordVector>(FloatVector{} + 0.5f);
+  const WordVector infinity = WordVector{} + 0x7c00u, nan = WordVector{} + 0x7e00u;
+  WordVector rounded = absolute < 0x1p-14f ? subnormal : normal;
+  rounded = absolute >= 65520.0f ? infinity : rounded;
+  rounded = absolute == absolute ? rounded : nan;
+  const HalfWordVector half = __builtin_convertvector(rounded | sign, HalfWordVector);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+
+// A whole vector, or the first `count` lanes of one at the end of a row (the others read as zero).
+struct Whole {};
+struct Part {
+  int64_t count;
+};
+
+template <class V, class S>
+inline V load(const S* p, Whole) {
+  return load_lanes(p, static_cast<V*>(nullptr));
+}
+template <class V, class S>
+inline V load(const S* p, Part part) {
+  S lanes[Lanes<V>::count] = {};
+  for (int64_t i = 0; i < part.count; ++i) lanes[i] = p[i];
+  return load_lanes(lanes, static_cast<V*>(nullptr));
+}
+template <class V, class S>
+inline void store(S* p, V v, Whole) {
+  store_lanes(p, v);
+}
+template <class V, class S>
+inline void store(S* p, V v, Part part) {
+  S lanes[Lanes<V>::count];
+  store_lanes(lanes, v);
+  for (int64_t i = 0; i < part.count; ++i) p[i] = lanes[i];
+}
+
+// Calls f(offset, Whole or Part) over `count` elements.
+template <class V, class F>
+inline void for_each_vector(int64_t count, F&& f) {
+  int64_t i = 0;
+  DISPR_UNROLL
+  for (; i + Lanes<V>::count <= count; i += Lanes<V>::count) f(i, Whole{});
+  if (i < count) f(i, Part{count - i});
+}
+
+template <class V>
+inline double sum_of_lanes(V v) {
+  ScalarOf<V> lanes[Lanes<V>::count];
+  __builtin_memcpy(lanes, &v, sizeof v);
+  double sum = 0;
+  for (int64_t i = 0; i < Lanes<V>::count; ++i) sum += lanes[i];
+  return sum;
+}
+
+// --- the exponential -----------------------------------------------------------------------------------------------
+
+// exp(x) within 1.2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by the polynomial through 1 that
+// is minimax in relative error (2e-9). Below -87.3 and above 88.3 it stays at the ends of float's normal range; NaN
+// stays NaN.
+inline FloatVector exp_lanes(FloatVector x) {
+  x = at_most(FloatVector{} + 88.3f, at_least(FloatVector{} - 87.3f, x));
+  // Adding 1.5 · 2^23 rounds to an integer in the low bits; 127 more makes those bits the exponent of 2^n.
+  const FloatVector shifted = x * 1.44269504f + (0x1.8p23f + 127);
+  const FloatVector n = shifted - (0x1.8p23f + 127);
+  const FloatVector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  FloatVector p = r * 1.38537246e-3f + 8.37448593e-3f;
+  p = p * r + 4.16678184e-2f;
+  p = p * r + 1.66664279e-1f;
+  p = p * r + 4.99999950e-1f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  return p * bit_cast<FloatVector>(bit_cast<WordVector>(shifted) << 23);
+}
+inline double exp_lanes(double x) { return std::exp(x); }
+
+template <class V>
+inline V sigmoid(V u) {
+  return ScalarOf<V>(1) / (ScalarOf<V>(1) + exp_lanes(-u));
+}
+
+// --- memory and threads --------------------------------------------------------------------------------------------
+
+// Working memory, aligned to cache lines and not initialised.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(int64_t count)
+      : data_(static_cast<T*>(std::aligned_alloc(64, static_cast<size_t>(round_up(count * sizeof(T) + 1, 64))))) {
+    if (!data_) throw std::bad_alloc();
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(data_); }
+  T* operator+(int64_t offset) const { return data_ + offset; }
+  T& operator[](int64_t i) const { return data_[i]; }
+
+ private:
+  T* data_;
+};
+
+// Runs f(task) for every task. `work` is the number of elements a task handles: few of them share one thread.
+template <class F>
+inline void parallel_for(const Parallel& parallel, int64_t tasks, int64_t work, F&& f) {
+  if (tasks <= 0) return;
+  const int64_t grain = larger(1, 32768 / larger(1, work));
+  parallel.run(
+      tasks, grain,
+      [](int64_t begin, int64_t end, void* context) {
+        auto& body = *static_cast<std::remove_reference_t<F>*>(context);
+        for (int64_t task = begin; task < end; ++task) body(task);
+      },
+      &f);
+}
+
+}  // namespace
+}  // namespace DISPR_ISA
+}  // namespace dispr
