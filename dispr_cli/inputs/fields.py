@@ -64,7 +64,7 @@ def check_equal_sizes(
     """Raise an InputError if image and mask differ in (Y, X)."""
     if mask is not None and shape != labels:
         raise InputError(
-            f"{image}: {shape[1]} x {shape[0]} pixels, but its mask {mask.name} has "
+            f"{image}: {shape[1]} x {shape[0]} pixels, but its mask {mask} has "
             f"{labels[1]} x {labels[0]}; they must be equal."
         )
 

@@ -35,10 +35,10 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
     InputError
         If a column or a file is missing, or a value makes no sense; the line is named.
     """
-    lines = _text(path).splitlines()
-    header = next((line for line in lines if line.strip()), "")
-    delimiter = max(",;\t", key=header.count)
-    rows = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=delimiter)
+    text = _text(path).splitlines()
+    blank = next(number for number, line in enumerate(text) if line.strip())
+    delimiter = max(",;\t", key=text[blank].count)
+    rows = csv.DictReader(io.StringIO("\n".join(text[blank:])), delimiter=delimiter)
     columns = [(name or "").strip().lower() for name in rows.fieldnames or ()]
     rows.fieldnames = columns
     needed = ("image",) if masks_optional else ("image", "mask")
@@ -52,19 +52,20 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
     lines_by_name: dict[str, int] = {}
     try:
         for row in rows:
+            line = blank + rows.line_num
             values = {key: (row[key] or "").strip() for key in COLUMNS if key in columns}
             if not any(values.values()):
                 continue
-            pair = _pair(path, rows.line_num, values, masks_optional)
+            pair = _pair(path, line, values, masks_optional)
             if pair.name in lines_by_name:
                 raise InputError(
-                    f"{path}, line {rows.line_num}: a second row named {pair.name!r} (the first is line "
+                    f"{path}, line {line}: a second row named {pair.name!r} (the first is line "
                     f"{lines_by_name[pair.name]}); give different names in a column name."
                 )
-            lines_by_name[pair.name] = rows.line_num
+            lines_by_name[pair.name] = line
             pairing.pairs.append(pair)
     except csv.Error as error:
-        raise InputError(f"{path}, line {rows.line_num}: not a table ({error}).") from error
+        raise InputError(f"{path}, line {blank + rows.line_num}: not a table ({error}).") from error
     if not pairing.pairs:
         raise InputError(f"{path}: a header line and no rows below it.")
     return pairing
@@ -72,7 +73,7 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
 
 def _text(path: Path) -> str:
     data = path.read_bytes()
-    if not data.strip():
+    if not data.strip(b"\xef\xbb\xbf \t\r\n"):
         raise InputError(f"{path}: the manifest is empty.")
     try:
         return data.decode("utf-8-sig")

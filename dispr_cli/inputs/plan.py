@@ -276,5 +276,5 @@ def _check_some(source: Path, cells: list[CellRef], left_out: list[LeftOut]) -> 
         reason = left_out[0]
         raise InputError(f"{source}: every cell was left out (first {reason.path.name}, {reason.reason}).")
     if all(ref.problem is not None for ref in cells):
-        more = f" The other {len(cells) - 1} cells fail too." if len(cells) > 1 else ""
+        more = f" The other {len(cells) - 1} cell(s) fail too." if len(cells) > 1 else ""
         raise InputError(f"{cells[0].problem}{more}")

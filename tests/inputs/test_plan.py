@@ -1,0 +1,353 @@
+import pickle
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+import tifffile
+
+from dispr_cli.errors import CellError, InputError
+from dispr_cli.inputs import fields, plan
+from dispr_cli.inputs.cell import Cell
+from dispr_cli.inputs.plan import plan_cells, read_cell, read_cells
+from dispr_cli.inputs.settings import InputSettings
+
+
+def read_all(source, **settings):
+    chosen = InputSettings(**settings)
+    found = plan_cells(source, chosen)
+    return {found.cells[i].name: cell for i, cell in read_cells(found.cells, chosen)}
+
+
+def failures(source, **settings):
+    return {n: str(c) for n, c in read_all(source, **settings).items() if isinstance(c, CellError)}
+
+
+def only_message(source, **settings):
+    with pytest.raises(InputError) as caught:
+        plan_cells(source, InputSettings(**settings))
+    return str(caught.value)
+
+
+def test_a_folder_of_crops(pairs, crop):
+    source = pairs("c2", "c1")
+    found = plan_cells(source)
+    assert [ref.name for ref in found.cells] == ["c1", "c2"]
+    assert found.left_out == []
+    assert found.voxel_size_um is None
+    cell = read_cell(found.cells[0])
+    assert cell.name == "c1"
+    assert cell.source == source / "image" / "c1.tif"
+    assert cell.label is None
+    assert cell.truth is None
+    assert cell.voxel_size_um is None
+    assert np.array_equal(cell.mask, crop[1] > 0)
+    assert cell.bounding_box == found.cells[0].bounding_box == (12, 10, 53, 51)
+
+
+def test_a_field_of_view(save, field, tmp_path):
+    save("f.tif", field[0])
+    save("f_masks.tif", field[1])
+    cells = read_all(tmp_path, pixel_size_um=0.15)
+    assert list(cells) == ["f#2", "f#3", "f#7", "f#40"]
+    assert [cell.label for cell in cells.values()] == [2, 3, 7, 40]
+    assert [cell.touches_border for cell in cells.values()] == [False, False, False, True]
+    assert all(cell.voxel_size_um == 0.172 for cell in cells.values())
+
+
+def test_cut_cells_are_dropped_and_said(save, field, tmp_path):
+    save("f.tif", field[0])
+    save("f_masks.tif", field[1])
+    found = plan_cells(tmp_path, InputSettings(border="drop"))
+    assert [ref.name for ref in found.cells] == ["f#2", "f#3", "f#7"]
+    assert [(left.path.name, left.reason) for left in found.left_out] == [
+        ("f_masks.tif", "label 40: cut by the border of the image")
+    ]
+
+
+def test_nothing_but_cut_cells(save, field, tmp_path):
+    save("f.tif", field[0])
+    save("f_masks.tif", np.where(field[1] == 40, field[1], 0))
+    assert "every cell was left out (first f_masks.tif, the cell: cut" in only_message(
+        tmp_path, border="drop"
+    )
+
+
+def test_the_real_cells(rbc):
+    found = plan_cells(rbc)
+    assert len(found.cells) == 108
+    assert found.left_out == []
+    for ref, (index, cell) in zip(found.cells, read_cells(found.cells), strict=True):
+        assert isinstance(cell, Cell)
+        assert found.cells[index] is ref
+        assert cell.truth == rbc / "obj" / f"{cell.name}.tif"
+        assert np.array_equal(cell.mask, tifffile.imread(rbc / "mask" / f"{cell.name}.tif") > 127)
+
+
+def test_the_fields_of_others(fov):
+    cells = read_all(fov)
+    assert len(cells) == 65 + 63 + 2 + 2
+    assert all(isinstance(cell, Cell) for cell in cells.values())
+    assert {name.split("#")[0] for name in cells} == {
+        "bbbc007_A9 p5d (cropped 1)",
+        "bbbc007_A9 p5d (cropped 2)",
+        "blobs_blobs",
+        "stardist_nuclei",
+    }
+    for cell in cells.values():
+        y, x = np.nonzero(cell.mask)
+        assert (y.min() + y.max(), x.min() + x.max()) == pytest.approx((63, 63), abs=4), cell.name
+
+
+def test_nuclei_without_a_mask(fov):
+    assert "--mask-from otsu" in only_message(fov / "hela-cells.tif")
+    assert "say which with --channel 0 to 2" in only_message(fov / "hela-cells.tif", mask_from="otsu")
+    cells = read_all(fov / "hela-cells.tif", mask_from="otsu", channel=2)
+    assert len(cells) == 4
+    for cell in cells.values():
+        assert cell.voxel_size_um == 0.172
+        assert 4 < 0.172 * np.sqrt(4 / np.pi * cell.mask.sum()) < 8
+
+
+def test_pixel_size_of_option_manifest_and_file(save, field, tmp_path):
+    save("f.tif", field[0], imagej=True, metadata={"unit": "um"}, resolution=(8, 8))
+    save("f_masks.tif", field[1])
+    (tmp_path / "list.csv").write_text("image,mask,pixel_size_um\nf.tif,f_masks.tif,0.1\n")
+    sources = {None: ("ImageJ", 0.125), 0.07: ("option", 0.07)}
+    for option, (source, um) in sources.items():
+        size = plan_cells(tmp_path / "f.tif", InputSettings(pixel_size_um=option)).cells[0].pixel_size
+        assert (size.source, size.x_um) == (source, um)
+    size = plan_cells(tmp_path / "list.csv").cells[0].pixel_size
+    assert (size.source, size.x_um) == ("manifest", 0.1)
+    size = plan_cells(tmp_path / "list.csv", InputSettings(pixel_size_um=0.07)).cells[0].pixel_size
+    assert size.source == "option"
+
+
+def test_one_voxel_size_of_all_or_none(pairs, save, field):
+    assert plan_cells(pairs("a"), InputSettings(pixel_size_um=0.2)).voxel_size_um == 0.2
+    save("cells/image/f.tif", field[0])
+    save("cells/mask/f.tif", field[1])
+    both = InputSettings(pixel_size_um=0.2)
+    assert plan_cells(pairs(), both).voxel_size_um is None
+    assert plan_cells(pairs(), InputSettings(pixel_size_um=0.172)).voxel_size_um == 0.172
+
+
+def test_a_labelled_image_has_no_single_truth(save, field, tmp_path):
+    save("image/f.tif", field[0])
+    save("mask/f.tif", field[1])
+    save("obj/f.tif", np.zeros((64, 64, 64), np.uint8))
+    assert all(ref.truth is None for ref in plan_cells(tmp_path).cells)
+
+
+def test_names_are_unique_and_safe(save, crop, tmp_path):
+    for name in ("a/b", "a_b", "a:b"):
+        save(f"{name}.tif", crop[0])
+        save(f"{name}_mask.tif", crop[1])
+    names = [ref.name for ref in plan_cells(tmp_path).cells]
+    assert sorted(names) == ["a_b", "a_b~2", "a_b~3"]
+
+
+def test_references_are_small_and_picklable(save, field, tmp_path):
+    save("f.tif", field[0])
+    save("f_masks.tif", field[1])
+    refs = plan_cells(tmp_path).cells
+    data = pickle.dumps(refs[0])
+    assert len(data) < 1500
+    assert pickle.loads(data) == refs[0]
+    assert np.array_equal(read_cell(pickle.loads(data)).image, read_cell(refs[0]).image)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_order_and_bytes_do_not_depend_on_threads(pairs, save, field, threads):
+    source = pairs("b", "a")
+    save("cells/image/f.tif", field[0])
+    save("cells/mask/f.tif", field[1])
+    found = plan_cells(source, threads=threads)
+    assert [ref.name for ref in found.cells] == ["a", "b", "f#2", "f#3", "f#7", "f#40"]
+    cells = list(read_cells(found.cells, threads=threads, ahead=3))
+    assert [index for index, _ in cells] == list(range(6))
+    for (_, cell), ref in zip(cells, found.cells, strict=True):
+        alone = read_cell(ref)
+        assert np.array_equal(cell.image, alone.image)
+        assert np.array_equal(cell.mask, alone.mask)
+
+
+def test_some_cells_in_an_order_of_choice(pairs):
+    found = plan_cells(pairs("a", "b", "c"))
+    assert [(i, cell.name) for i, cell in read_cells(found.cells, indices=[2, 0])] == [(2, "c"), (0, "a")]
+    assert list(read_cells(found.cells, indices=[])) == []
+
+
+def test_a_field_is_decoded_once_for_all_its_cells(save, field, tmp_path, monkeypatch):
+    save("f.tif", field[0])
+    save("f_masks.tif", field[1])
+    refs = plan_cells(tmp_path).cells
+    decoded = []
+    real = fields.read_plane
+    monkeypatch.setattr(
+        fields, "read_plane", lambda path, *rest: decoded.append(path.name) or real(path, *rest)
+    )
+    assert len(list(read_cells(refs))) == 4
+    assert decoded == ["f.tif", "f_masks.tif"]
+
+
+def test_planning_does_not_decode_images(pairs, monkeypatch):
+    source = pairs("a", "b")
+    decoded = []
+    real = fields.read_plane
+    monkeypatch.setattr(
+        fields, "read_plane", lambda path, *rest: decoded.append(path.parent.name) or real(path, *rest)
+    )
+    plan_cells(source)
+    assert set(decoded) == {"mask"}
+
+
+def test_reading_stays_a_few_cells_ahead(pairs, monkeypatch):
+    refs = plan_cells(pairs(*(f"c{k:02}" for k in range(30)))).cells
+    started = []
+    real = plan.crop_region
+    monkeypatch.setattr(plan, "crop_region", lambda *given: started.append(1) or real(*given))
+    cells = read_cells(refs, ahead=4)
+    next(cells)
+    assert len(started) <= 5
+    cells.close()
+    assert threading.active_count() < 10
+
+
+def test_memory_does_not_grow_with_the_number_of_cells(pairs):
+    found = plan_cells(pairs("a"))
+    refs = found.cells * 600
+
+    def peak(count):
+        tracemalloc.start()
+        for _ in read_cells(refs[:count], ahead=8):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    assert peak(600) < 1.5 * peak(100) + 100_000
+
+
+def break_file(path, how):
+    data = path.read_bytes()
+    whole = tifffile.imread(path)
+    match how:
+        case "missing":
+            path.unlink()
+        case "zero bytes":
+            path.write_bytes(b"")
+        case "truncated":
+            path.write_bytes(data[: len(data) // 2])
+        case "text":
+            path.write_text("not an image at all")
+        case "nan" | "inf":
+            bad = whole.astype(np.float32)
+            bad[30, 30] = np.nan if how == "nan" else np.inf
+            tifffile.imwrite(path, bad)
+        case "all zero" | "all one":
+            tifffile.imwrite(path, np.full_like(whole, how == "all one"))
+        case "1x1":
+            tifffile.imwrite(path, whole[:1, :1])
+        case "smaller":
+            tifffile.imwrite(path, whole[:50])
+        case "5D":
+            tifffile.imwrite(path, np.zeros((2, 2, 2, 8, 8), np.uint8), photometric="minisblack")
+        case "3 channels":
+            tifffile.imwrite(path, np.stack([whole, whole, whole + 1], -1), photometric="rgb")
+        case "4 channels":
+            four = np.stack([whole, whole, whole + 1, whole], -1)
+            tifffile.imwrite(path, four, photometric="rgb", extrasamples=["unspecified"])
+        case "huge":
+            tifffile.imwrite(path, np.zeros((10, 20_000), np.uint8))
+
+
+BAD_IMAGES = {
+    "zero bytes": "the file is empty (0 bytes)",
+    "truncated": "damaged or truncated",
+    "text": "not a TIFF, PNG or JPEG image",
+    "nan": "1 NaN or infinite pixel(s) in and around the cell",
+    "inf": "1 NaN or infinite pixel(s) in and around the cell",
+    "all zero": "the image has one intensity (0) in and around the cell",
+    "1x1": "1 x 1 pixels, but its mask",
+    "smaller": "64 x 50 pixels, but its mask",
+    "5D": "5 axes",
+    "3 channels": "holds 3 channels",
+    "4 channels": "channels (Y=64, X=64, S=4, uint8); say which with --channel",
+    "huge": "20000 x 10 pixels are more than the limit",
+}
+BAD_MASKS = {
+    "zero bytes": "the file is empty (0 bytes)",
+    "truncated": "damaged or truncated",
+    "text": "not a TIFF, PNG or JPEG image",
+    "nan": "the mask holds NaN or infinite values",
+    "inf": "the mask holds NaN or infinite values",
+    "all zero": "the mask is empty",
+    "all one": "the mask covers the whole image",
+    "1x1": "the mask",
+    "smaller": "bad.tif has 64 x 50; they must be equal",
+    "5D": "5 axes",
+    "3 channels": "the mask is a colour picture",
+    "4 channels": "the mask is a colour picture",
+    "huge": "20000 x 10 pixels are more than the limit",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "message"),
+    [("image", *item) for item in BAD_IMAGES.items()] + [("mask", *item) for item in BAD_MASKS.items()],
+)
+def test_one_bad_file_fails_its_cell_and_no_other(pairs, kind, how, message):
+    source = pairs("before", "bad", "later")
+    break_file(source / kind / "bad.tif", how)
+    cells = read_all(source, max_pixels=10_000)
+    assert list(cells) == ["bad", "before", "later"]
+    assert isinstance(cells["before"], Cell)
+    assert isinstance(cells["later"], Cell)
+    assert message in str(cells["bad"])
+    assert str(source / kind / "bad.tif") in str(cells["bad"])
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "1x1"])
+def test_a_file_that_breaks_between_planning_and_reading(pairs, how):
+    source = pairs("a", "b")
+    found = plan_cells(source)
+    break_file(source / "image" / "a.tif", how)
+    first, second = (cell for _, cell in read_cells(found.cells))
+    assert isinstance(first, CellError)
+    assert isinstance(second, Cell)
+
+
+def test_a_bad_field_fails_all_its_cells(save, field, pairs):
+    source = pairs("a")
+    path = save("cells/image/f.tif", field[0], compression="zlib")
+    save("cells/mask/f.tif", field[1])
+    path.write_bytes(path.read_bytes()[:-5000])
+    assert set(failures(source)) in ({"f"}, {"f#2", "f#3", "f#7", "f#40"})
+
+
+def test_a_cell_too_large_fails_alone(save, field, tmp_path):
+    save("f.tif", field[0])
+    save("f_masks.tif", field[1])
+    failed = failures(tmp_path, pixel_size_um=0.38)
+    assert list(failed) == ["f#3", "f#7"]
+    assert "11.0 x 11.0 um (pixel size 0.38 um from option)" in failed["f#3"]
+    found = plan_cells(tmp_path, InputSettings(pixel_size_um=0.38))
+    assert [ref.problem is not None for ref in found.cells] == [False, True, True, False]
+
+
+def test_nothing_but_failures_is_bad_input(pairs):
+    source = pairs("a", "b")
+    break_file(source / "mask" / "a.tif", "all zero")
+    break_file(source / "mask" / "b.tif", "text")
+    text = only_message(source)
+    assert "a.tif: the mask is empty" in text
+    assert "The other 1 cell(s) fail too." in text
+
+
+def test_an_error_of_ours_is_not_hidden(pairs, monkeypatch):
+    found = plan_cells(pairs("a"))
+    monkeypatch.setattr(plan, "crop_region", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(read_cells(found.cells))
