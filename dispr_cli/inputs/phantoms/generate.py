@@ -14,7 +14,7 @@ from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.phantoms import clusters, shapes
 from dispr_cli.inputs.phantoms.bodies import Draft, bounded_normal
 from dispr_cli.inputs.phantoms.microscope import draw_optics, expose, photograph, segment
-from dispr_cli.inputs.phantoms.placement import GRID, VOXEL_SIZE_UM, levels, place
+from dispr_cli.inputs.phantoms.placement import GRID, VOXEL_SIZE_UM, body_occupancy, place
 
 T = TypeVar("T", bound=np.generic)
 
@@ -52,7 +52,7 @@ class Phantom:
     voxel_size_um
         Side of the isotropic voxels.
     body_volume_um3
-        Volume of the body before stretch, blur and segmentation.
+        Volume of the body itself: without stretch, blur and segmentation.
     traits
         The numbers that were drawn for it.
     """
@@ -112,14 +112,15 @@ def generate_phantom(phantom_class: str, seed: int | np.random.SeedSequence, nam
 
 def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom | None:
     draft = DRAWS[phantom_class](rng)
-    placement = place(draft, bounded_normal(rng, 1.1, 0.06), rng)
+    placement = place(draft, bounded_normal(rng, 1.13, 0.06), rng)
     if placement is None:
         return None
-    field = levels(draft.bodies, placement)
-    occupancy = np.clip(0.5 + field * np.float32(placement.scale / VOXEL_SIZE_UM), 0, 1)
+    occupancy = body_occupancy(draft.bodies, placement)
     optics = draw_optics(rng, draft.cytosol)
     stack = photograph(occupancy, optics)
-    volume = keep_cell(segment(stack, optics, int(rng.integers(2**31))), rng.uniform() < 0.5)
+    volume = segment(stack, optics, int(rng.integers(2**31)))
+    cut_at_glass(volume, int(rng.uniform() < 0.6))
+    volume = keep_cell(volume, filled=rng.uniform() < 0.5)
     if volume is None:
         return None
     shift = centring_shift(volume, rng)
@@ -132,7 +133,15 @@ def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom
         return None
     image = expose(plane, optics, rng)
     traits = draft.traits | {"z_stretch": placement.stretch, "threshold": optics.threshold}
-    return Phantom(name, phantom_class, volume, mask, image, VOXEL_SIZE_UM, draft.volume_um3, traits)
+    body_volume = float(occupancy.sum()) * VOXEL_SIZE_UM**3 / placement.stretch
+    return Phantom(name, phantom_class, volume, mask, image, VOXEL_SIZE_UM, body_volume, traits)
+
+
+def cut_at_glass(volume: NDArray[np.uint8], slices: int) -> None:
+    """Empty the last slices of a cell in place: on the glass the real volumes end abruptly."""
+    hit = np.flatnonzero((volume > 127).any(axis=(1, 2)))
+    if hit.size:
+        volume[hit[-1] + 1 - slices :] = 0
 
 
 def keep_cell(volume: NDArray[np.uint8], filled: bool) -> NDArray[np.uint8] | None:

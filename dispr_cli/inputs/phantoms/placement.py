@@ -16,6 +16,12 @@ VOXEL_SIZE_UM = 0.172
 MARGIN = 3.0
 """Voxels kept free around a body for the blur of its border."""
 
+PRESSED = 2.0
+"""Voxels by which a cell is flattened at most where it lies on the glass, as the real ones are."""
+
+AFLOAT = 0.2
+"""Share of the cells that stay as they came."""
+
 COARSE_SIDE = 30
 REACH_UM = 8.2
 """Half the side of the cube in which a draft is first looked at."""
@@ -23,12 +29,16 @@ REACH_UM = 8.2
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a draft stands: index (x, y, z) = centre + scale / voxel * (1, 1, stretch) * (turn @ point)."""
+    """Where a draft stands: index (x, y, z) = centre + scale / voxel * (1, 1, stretch) * (turn @ point).
+
+    ``glass`` is the plane, an index of z, on which the cell lies flat.
+    """
 
     turn: NDArray[np.float64]
     stretch: float
     scale: float
     centre: NDArray[np.float64]
+    glass: float = np.inf
 
 
 def levels(bodies: Sequence[Body], placement: Placement, side: int = GRID) -> NDArray[np.float32]:
@@ -57,8 +67,9 @@ def rest(points: NDArray[np.float64], tries: int, rng: np.random.Generator) -> N
     """Rotation in which a cell comes to rest: of some random ones, that with the lowest centre of mass.
 
     The glass is on the side of large z, where the real cells have their mass. With one try every
-    orientation is as likely; with more, flat and stable ones come oftener.
+    orientation is as likely; with more, flat and stable ones come oftener. Some cells never settle.
     """
+    tries = 1 if rng.uniform() < AFLOAT else tries
     turns = [random_rotation(rng) for _ in range(tries)]
     heights = [points @ turn[2] for turn in turns]
     return turns[int(np.argmin([height.max() - height.mean() for height in heights]))]
@@ -75,4 +86,13 @@ def place(draft: Draft, stretch: float, rng: np.random.Generator) -> Placement |
     low, high = indices.min(axis=0), indices.max(axis=0)
     if (high - low > GRID - 2 * MARGIN).any():
         return None
-    return Placement(turn, stretch, scale, 0.5 * (GRID - 1) - 0.5 * (low + high))
+    centre = 0.5 * (GRID - 1) - 0.5 * (low + high)
+    return Placement(turn, stretch, scale, centre, float(high[2] + centre[2]) - rng.uniform(0.0, PRESSED))
+
+
+def body_occupancy(bodies: Sequence[Body], placement: Placement) -> NDArray[np.float32]:
+    """Share of every voxel that lies in a body and above the glass, (z, y, x) in [0, 1]."""
+    field = levels(bodies, placement)
+    occupancy = np.clip(0.5 + field * np.float32(placement.scale / VOXEL_SIZE_UM), 0.0, 1.0)
+    above = np.clip(placement.glass + 0.5 - np.arange(GRID, dtype=np.float32), 0.0, 1.0)
+    return occupancy * above[:, None, None]

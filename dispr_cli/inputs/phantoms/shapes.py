@@ -143,7 +143,7 @@ def draw_keratocyte(rng: np.random.Generator) -> Draft:
     circles = draw_bites(rng, a, b)
     swelling = abs(bounded_normal(rng, 0.0, 0.35))
     radius, *thickness = disc_coefficients(swelling)
-    thinning = rng.uniform(0.55, 0.85)
+    thinning = rng.uniform(0.65, 0.95)
     coefficients = (radius, *(thinning * value for value in thickness))
     fold = (abs(bounded_normal(rng, 0.0, 0.15)), rng.uniform(-1.0, 2.0))
     plan = (1.0, a, b, rng.uniform(0.25, 0.8), *fold, len(circles) // 3)
@@ -154,7 +154,7 @@ def draw_keratocyte(rng: np.random.Generator) -> Draft:
     )
     tries = draw_tries(rng, 14.0) if rng.uniform() < 0.8 else 1
     traits = {"semi_axis_a": a, "semi_axis_b": b, "bites": len(circles) // 3, "fold": fold[0]}
-    return Draft((body,), bounded_normal(rng, 55.0, 18.0), tries, 0.3, traits)
+    return Draft((body,), bounded_normal(rng, 58.0, 19.0), tries, 0.3, traits)
 
 
 def _lobe(
