@@ -30,11 +30,8 @@ def phantom(
     json_output: Json = False,
 ) -> None:
     """Make synthetic red blood cells of nine shapes, with simulated images, masks and true volumes."""
-    from dispr_cli.errors import ConfigError
     from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, write_phantoms
 
-    if seed < 0:
-        raise ConfigError(f"--seed is {seed}: expected a whole number from 0")
     names = [name.strip() for name in classes.split(",") if name.strip()]
     chosen = list(PHANTOM_CLASSES) if names == ["all"] else names
     with _Watch(quiet or json_output) as watch:

@@ -13,7 +13,7 @@ from scipy import ndimage
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.phantoms import clusters, shapes
 from dispr_cli.inputs.phantoms.bodies import Draft, bounded_normal
-from dispr_cli.inputs.phantoms.microscope import draw_optics, expose, photograph, segment
+from dispr_cli.inputs.phantoms.microscope import Optics, draw_optics, expose, photograph, segment
 from dispr_cli.inputs.phantoms.placement import GRID, VOXEL_SIZE_UM, body_occupancy, place
 
 T = TypeVar("T", bound=np.generic)
@@ -118,13 +118,9 @@ def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom
     occupancy = body_occupancy(draft.bodies, placement)
     optics = draw_optics(rng, draft.cytosol)
     stack = photograph(occupancy, optics)
-    volume = segment(stack, optics, int(rng.integers(2**31)))
-    cut_at_glass(volume, int(rng.uniform() < 0.6))
-    volume = keep_cell(volume, filled=rng.uniform() < 0.5)
-    if volume is None:
-        return None
-    shift = centring_shift(volume, rng)
-    if shift is None:
+    volume = segment_cell(stack, optics, rng)
+    shift = None if volume is None else centring_shift(volume, rng)
+    if volume is None or shift is None:
         return None
     x, y, z = shift
     volume, plane = shifted(volume, (z, y, x)), shifted(stack[CENTRAL_SLICE - z], (y, x))
@@ -135,6 +131,15 @@ def _attempt(phantom_class: str, rng: np.random.Generator, name: str) -> Phantom
     traits = draft.traits | {"z_stretch": placement.stretch, "threshold": optics.threshold}
     body_volume = float(occupancy.sum()) * VOXEL_SIZE_UM**3 / placement.stretch
     return Phantom(name, phantom_class, volume, mask, image, VOXEL_SIZE_UM, body_volume, traits)
+
+
+def segment_cell(
+    stack: NDArray[np.float32], optics: Optics, rng: np.random.Generator
+) -> NDArray[np.uint8] | None:
+    """Cut the cell out of a stack as the real ones were: occupancy 0..255, (z, y, x), or None without one."""
+    volume = segment(stack, optics, int(rng.integers(2**31)))
+    cut_at_glass(volume, int(rng.uniform() < 0.6))
+    return keep_cell(volume, filled=rng.uniform() < 0.5)
 
 
 def cut_at_glass(volume: NDArray[np.uint8], slices: int) -> None:
@@ -151,9 +156,10 @@ def keep_cell(volume: NDArray[np.uint8], filled: bool) -> NDArray[np.uint8] | No
         return None
     if count > 1:
         sizes = np.bincount(labels.ravel())[1:]
-        crumbs = np.flatnonzero(sizes < 0.05 * sizes.max()) + 1
-        if crumbs.size:
-            volume = np.where(ndimage.binary_dilation(np.isin(labels, crumbs)), 0, volume).astype(np.uint8)
+        large = np.flatnonzero(np.append(False, sizes >= 0.05 * sizes.max()))
+        kept = np.isin(labels, large)
+        crumbs = ndimage.binary_dilation((labels > 0) & ~kept) & ~kept
+        volume = np.where(crumbs, 0, volume).astype(np.uint8)
     return fill_cavities(volume) if filled else volume
 
 
@@ -207,14 +213,18 @@ def generate_phantoms(
     seed
         Seed of the whole set.
 
-    Yields
+    Returns
+    -------
+    Iterator[Phantom]
+        The phantoms, each made when asked for, named ``class_000012`` by its number.
+
+    Raises
     ------
-    Phantom
-        Named ``class_000012`` by its number.
+    ConfigError
+        For a count below one, a negative seed, or classes that do not exist.
     """
-    check_request(count, classes)
-    for i in range(count):
-        yield numbered_phantom(classes[i % len(classes)], i, seed)
+    check_request(count, classes, seed)
+    return (numbered_phantom(classes[i % len(classes)], i, seed) for i in range(count))
 
 
 def numbered_phantom(phantom_class: str, number: int, seed: int) -> Phantom:
@@ -224,17 +234,19 @@ def numbered_phantom(phantom_class: str, number: int, seed: int) -> Phantom:
     return generate_phantom(phantom_class, sequence, f"{phantom_class}_{number:06d}")
 
 
-def check_request(count: int, classes: Sequence[str]) -> None:
+def check_request(count: int, classes: Sequence[str], seed: int) -> None:
     """Refuse a set that cannot be made.
 
     Raises
     ------
     ConfigError
-        For a count below one, no class at all, or classes that do not exist.
+        For a count below one, a negative seed, no class at all, or classes that do not exist.
     """
     known = ", ".join(PHANTOM_CLASSES)
     if count < 1:
         raise ConfigError(f"{count} phantoms were asked for; the number of cells must be at least 1.")
+    if seed < 0:
+        raise ConfigError(f"The seed of the phantoms is {seed}; expected a whole number from 0.")
     unknown = [name for name in classes if name not in DRAWS]
     if unknown or not classes:
         named = ", ".join(repr(name) for name in unknown) or "none"

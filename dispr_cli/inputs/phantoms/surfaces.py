@@ -196,11 +196,11 @@ def add_body(
                 middle = _deformed_level(waves, kind, p, table, x, y, z)
                 if middle < -far:
                     continue
-                _fill_block(field, k0, j0, i0, matrix, offset, waves, kind, p, table)
+                fill_block(field, k0, j0, i0, matrix, offset, waves, kind, p, table)
 
 
 @numba.njit(cache=True, fastmath=True)
-def _fill_block(
+def fill_block(
     field: NDArray[np.float32],
     k0: int,
     j0: int,
@@ -212,6 +212,7 @@ def _fill_block(
     p: NDArray[np.float64],
     table: NDArray[np.float32],
 ) -> None:
+    """Raise one block of the field, from (k0, j0, i0), to the union with one body; see :func:`add_body`."""
     depth, height, width = field.shape
     for k in range(k0, min(k0 + BLOCK, depth)):
         for j in range(j0, min(j0 + BLOCK, height)):

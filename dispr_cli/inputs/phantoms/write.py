@@ -64,11 +64,11 @@ def write_phantoms(
     Raises
     ------
     ConfigError
-        For a count below one or classes that do not exist.
+        For a count below one, a negative seed, or classes that do not exist.
     StoreError
         If the folder holds something else, or cannot be written.
     """
-    check_request(count, classes)
+    check_request(count, classes, seed)
     planned = {f"{name}_{i:06d}.tif" for i, name in _numbered(count, classes)}
     refuse_foreign(out, planned, seed)
     try:
