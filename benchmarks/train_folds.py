@@ -28,18 +28,23 @@ NUM_FOLDS = 5
 
 def stage_cells(
     stage: str, real: TrainingCells, phantoms: TrainingCells | None, share: float
-) -> TrainingCells:
-    """Choose the cells a stage may see; phantoms make up ``share`` of the cells beside real ones."""
+) -> tuple[TrainingCells, np.ndarray]:
+    """Choose the cells a stage may see and their odds; ``share`` of the draws are phantoms beside real cells."""
     if stage == "phantoms":
         assert phantoms is not None, "--phantoms is needed for the first stage"
-        return phantoms
+        return phantoms, np.ones(len(phantoms))
     if stage.startswith("fold"):
         real = real.select(np.flatnonzero(assign_folds(real.names, NUM_FOLDS) != int(stage[4:])))
     if phantoms is None or share <= 0.0:
-        return real
-    count = round(share / (1.0 - share) * len(real))
-    chosen = np.random.default_rng(0).choice(len(phantoms), count, replace=False)
-    return join_cells([real, phantoms.select(chosen)])
+        return real, np.ones(len(real))
+    odds = [np.full(len(real), (1.0 - share) / len(real)), np.full(len(phantoms), share / len(phantoms))]
+    return join_cells([real, phantoms]), np.concatenate(odds)
+
+
+def start_file(stage: str, args: argparse.Namespace) -> Path:
+    """Weights a stage starts from: its own of an earlier round, or the phantoms'."""
+    earlier: Path | None = args.start / f"{stage}.safetensors" if args.start else None
+    return earlier if earlier and earlier.exists() else args.out / "phantoms.safetensors"
 
 
 def held_out_cells(stage: str, real: TrainingCells) -> TrainingCells | None:
@@ -77,16 +82,18 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
                 flush=True,
             )
 
+    cells, odds = stage_cells(stage, real, phantoms, args.phantom_share)
     return train_denoiser(
-        stage_cells(stage, real, phantoms, args.phantom_share),
+        cells,
         out,
         config,
         DenoiserConfig(),
         device=device,
         autocast=device.type == "cuda",
         held_out=held_out_cells(stage, real),
-        start_from=None if fresh else load_denoiser(args.out / "phantoms.safetensors").denoiser,
-        provenance={"stage": stage},
+        start_from=None if fresh else load_denoiser(start_file(stage, args)).denoiser,
+        odds=odds,
+        provenance={"stage": stage, "phantom_share": 1.0 if pretraining else args.phantom_share},
         events=TrainingEvents(
             report, lambda progress, metrics: print(f"{stage} held out: {metrics}", flush=True)
         ),
@@ -102,12 +109,13 @@ def main() -> None:
     parser.add_argument("cells", type=Path)
     parser.add_argument("--phantoms", type=Path)
     parser.add_argument("--out", type=Path, default=Path("local/folds"))
+    parser.add_argument("--start", type=Path, help="folder of an earlier round to go on from, stage by stage")
     parser.add_argument("--stages", default="phantoms,fold0,fold1,fold2,fold3,fold4,final")
-    parser.add_argument("--phantom-examples", type=int, default=10_000)
-    parser.add_argument("--examples", type=int, default=3_000)
-    parser.add_argument("--phantom-share", type=float, default=0.2)
+    parser.add_argument("--phantom-examples", type=int, default=5_000)
+    parser.add_argument("--examples", type=int, default=4_000)
+    parser.add_argument("--phantom-share", type=float, default=0.25)
     parser.add_argument("--learning-rate", type=float, default=8e-4)
-    parser.add_argument("--fine-tuning-rate", type=float, default=5e-4)
+    parser.add_argument("--fine-tuning-rate", type=float, default=8e-4)
     parser.add_argument("--scratch", action="store_true", help="start folds from random weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dispr_cli.config import ReconstructConfig, SamplerConfig
-from dispr_cli.method import Method
+
+if TYPE_CHECKING:
+    from dispr_cli.diffusion.reconstruction import DiffusionMethod
 
 
 def load_denoiser(
@@ -14,7 +17,7 @@ def load_denoiser(
     sampler: SamplerConfig | None = None,
     run: ReconstructConfig | None = None,
     notify: Callable[[str], None] = lambda message: None,
-) -> Method:
+) -> DiffusionMethod:
     """Load our denoiser, ready to reconstruct.
 
     Parameters

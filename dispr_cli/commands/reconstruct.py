@@ -159,7 +159,7 @@ def reconstruct(
     watch.print_left_out(plan)
 
     from dispr_cli.methods import load_denoiser
-    from dispr_cli.pipeline import CELLS_AT_ONCE, draw_store, draw_trajectory_of, reconstruct_to_store
+    from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
 
     watch.set_threads(threads)
     watch.warn_without_kernels()
@@ -180,10 +180,14 @@ def reconstruct(
         )
     pictures = []
     if picture is not None and progress.done:
+        from dispr_cli.pictures import draw_store
+
         pictures.append(draw_store(store, plan, inputs, picture))
     if trajectory is not None:
+        from dispr_cli.pictures import draw_steps
+
         drawn = out.with_name(f"{out.stem}.trajectory.png")
-        pictures.append(draw_trajectory_of(plan, trajectory, method, inputs, seed, drawn))
+        pictures.append(draw_steps(plan, trajectory, method, inputs, seed, drawn))
     watch.print_result(store, progress, pictures, json_output)
     if progress.failed:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)

@@ -51,6 +51,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     try:
         save_file(contiguous, partial, {key: json.dumps(value) for key, value in metadata.items()})
+        partial.chmod(0o644)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -66,7 +67,8 @@ def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tens
         If the file is missing, not safetensors (pickles are refused unread), damaged or of another format.
     """
     head = _head(path)
-    if head[:2] == b"PK" or head[:1] == b"\x80":
+    # A safetensors file is the length of its header in 8 bytes, then JSON; that length may look like a pickle.
+    if head[8:9] != b"{" and (head[:2] == b"PK" or head[:1] == b"\x80"):
         raise WeightsError(
             f"{path}: is a pickled checkpoint, which can run code when it is opened, and was not read. "
             "Give a .safetensors file made by 'dispr train'."
@@ -94,7 +96,7 @@ def _head(path: Path) -> bytes:
                 f"{path}: has {path.stat().st_size} bytes; weights of dispr have a few million"
             )
         with path.open("rb") as file:
-            return file.read(8)
+            return file.read(9)
     except OSError as error:
         raise WeightsError(
             f"{path}: weights cannot be read ({error.strerror}). Give a .safetensors file made by "

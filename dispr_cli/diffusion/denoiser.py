@@ -1,7 +1,9 @@
 """The denoiser: the network with its preconditioning, as the samplers and the training see it.
 
-Preconditioning follows EDM (Karras et al., arXiv 2206.00364, table 1): at high
-noise the network predicts the clean volume, at low noise the noise.
+The network sees its input scaled to unit variance (EDM, Karras et al., arXiv 2206.00364, table 1) and
+predicts the clean volume at every noise level. EDM's skip connection would have it predict the noise of
+each voxel at low levels, which the few channels of a space-to-depth token cannot carry: what they lose
+stays in the sample as speckle.
 """
 
 from __future__ import annotations
@@ -79,10 +81,9 @@ class VolumeDenoiser(nn.Module):
             (N,) noise levels.
         """
         data = self.config.sigma_data
-        level = sigma.view(-1, 1, 1, 1, 1)
-        total = (level**2 + data**2).sqrt()
-        prediction = self.network(x / total, sigma.log(), condition[:3]).float()
-        return (data / total) ** 2 * x + (level * data / total) * prediction
+        total = (sigma**2 + data**2).sqrt().view(-1, 1, 1, 1, 1)
+        prediction: torch.Tensor = self.network(x / total, sigma.log(), condition[:3])
+        return data * prediction.float()
 
     def denoise(self, x: torch.Tensor, sigma: float, condition: Condition) -> torch.Tensor:
         """As :meth:`forward` for one noise level, with what is known of the field imposed.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import augment
@@ -22,7 +23,11 @@ from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.representation import to_field
+from dispr_cli.diffusion.schedule import flow_time
 from dispr_cli.errors import WeightsError
+
+MOST_WEIGHT = 10.0
+"""Bound on the loss weight of low noise levels, where little is left to learn."""
 
 STATE_FORMAT = "dispr-training/1"
 
@@ -41,7 +46,15 @@ Observer = Callable[[Progress, VolumeDenoiser], None]
 
 
 class Trainer:
-    """A denoiser, its running average and its optimiser."""
+    """A denoiser, its running average and its optimiser.
+
+    Parameters
+    ----------
+    cells
+        What is trained on.
+    odds
+        (len(cells),) relative odds of each cell to be drawn; equal if None.
+    """
 
     def __init__(
         self,
@@ -50,7 +63,9 @@ class Trainer:
         denoiser_config: DenoiserConfig,
         device: torch.device,
         autocast: bool = False,
+        odds: NDArray[np.floating] | None = None,
     ) -> None:
+        self.odds = torch.ones(len(cells)) if odds is None else torch.from_numpy(odds).float()
         self.cells, self.config, self.device, self.autocast = cells, config, device, autocast
         torch.manual_seed(config.seed)
         self.denoiser = VolumeDenoiser(denoiser_config).place(device)
@@ -113,7 +128,7 @@ class Trainer:
 
     def _loss(self, generator: torch.Generator) -> torch.Tensor:
         n = self.config.batch_size
-        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy().astype(np.int64)
+        chosen = torch.multinomial(self.odds, n, replacement=True, generator=generator).numpy()
         examples = augment(self.cells.examples(chosen, self.device), self.config, generator)
         shape = self.denoiser.config
         target = to_field(examples.distance, shape.clip_distance)
@@ -126,9 +141,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             condition = self.denoiser.encode(examples.image, examples.outline)
             estimate = self.denoiser(noisy, sigma, condition)
-        # EDM, eq. 8: the weight makes the network's own output have unit variance at every level.
-        data = shape.sigma_data
-        weight = (sigma**2 + data**2) / (sigma * data) ** 2
+        # Velocity of the flow x_t = (1 - t) x0 + t n is (x_t - x0) / t: its squared error weighs 1 / t².
+        weight = (1.0 / flow_time(sigma) ** 2).clamp_max(MOST_WEIGHT)
         return (weight * (estimate - target).square().mean((1, 2, 3, 4))).mean()
 
     def _set_learning_rate(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
@@ -66,6 +67,7 @@ def train_denoiser(
     autocast: bool = False,
     held_out: TrainingCells | None = None,
     start_from: VolumeDenoiser | None = None,
+    odds: NDArray[np.floating] | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
@@ -82,6 +84,8 @@ def train_denoiser(
         Cells for the metrics; never trained on.
     start_from
         Weights to begin with.
+    odds
+        (len(cells),) relative odds of each cell to be drawn; equal if None.
     provenance
         Written into the file, beside what this function knows.
     until
@@ -93,7 +97,7 @@ def train_denoiser(
     """
     events = events or TrainingEvents()
     state = state_file(out)
-    trainer = Trainer(cells, config, denoiser_config, device, autocast)
+    trainer = Trainer(cells, config, denoiser_config, device, autocast, odds)
     if state.exists():
         trainer.resume(state)
     elif start_from is not None:

@@ -1,0 +1,131 @@
+"""Score the five held-out twins of the shipped denoiser on the real cells they never saw.
+
+    python benchmarks/score_folds.py CELLS.npz --weights local/folds --steps 1,2,4,6,8
+
+Every cell is reconstructed by the network of its own fold. Writes ``benchmarks/results/folds.json``: means over
+cells with 95 % bootstrap intervals, for each number of steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dispr_cli.config import SamplerConfig
+from dispr_cli.diffusion.checkpoint import load_denoiser
+from dispr_cli.diffusion.dataset import STEPS_PER_VOXEL, TrainingCells, load_cells
+from dispr_cli.diffusion.device import choose_device
+from dispr_cli.diffusion.reconstruction import DiffusionMethod
+from dispr_cli.inputs.cell import Cell
+from dispr_cli.shape.errors import iou, slice_iou
+from dispr_cli.shape.mesh import surface_area
+from dispr_cli.study.folds import assign_folds, class_of
+
+NUM_FOLDS = 5
+LEVEL = 127.5
+
+
+def as_cell(cells: TrainingCells, index: int) -> Cell:
+    """One packed cell as the methods take it."""
+    image = cells.image[index].astype(np.float32) / 255.0
+    mask = cells.outline[index] > 0
+    return Cell(cells.names[index], image, mask, None, Path(cells.names[index]), None, (0, 0, 64, 64), False)
+
+
+def occupancy_of(cells: TrainingCells, index: int) -> np.ndarray:
+    """Ground truth from the packed distances, exact at the surface."""
+    share = cells.distance[index].astype(np.float32) / STEPS_PER_VOXEL + 0.5
+    return np.round(np.clip(share, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def score(truth: np.ndarray, samples: np.ndarray) -> dict[str, float]:
+    """Every measure of one cell; errors are relative."""
+    true_volume, volumes = float((truth > LEVEL).sum()), (samples > LEVEL).sum((1, 2, 3)).astype(float)
+    true_area, areas = surface_area(truth), np.array([surface_area(s) for s in samples])
+    vote = np.where((samples > LEVEL).mean(0) > 0.5, 255, 0).astype(np.uint8)
+    pairs = [(i, j) for i in range(len(samples)) for j in range(i)]
+    between = np.mean([abs(volumes[i] - volumes[j]) for i, j in pairs]) if pairs else 0.0
+    return {
+        "iou_one": float(np.mean([iou(s, truth) for s in samples])),
+        "iou_vote": iou(vote, truth),
+        "iou_between_samples": float(np.mean([iou(samples[i], samples[j]) for i, j in pairs])) if pairs else 1.0,
+        "volume_error_one": float(np.mean(np.abs(volumes - true_volume))) / true_volume,
+        "volume_error_median": abs(float(np.median(volumes)) - true_volume) / true_volume,
+        "volume_spread": float(volumes.std(ddof=1)) / true_volume if len(samples) > 1 else 0.0,
+        # Fair CRPS (Gneiting & Raftery 2007), relative to the true volume.
+        "volume_crps": (float(np.mean(np.abs(volumes - true_volume))) - 0.5 * between) / true_volume,
+        "volume_covered": float(volumes.min() <= true_volume <= volumes.max()),
+        "surface_error_one": float(np.mean(np.abs(areas - true_area))) / true_area,
+        "surface_bias": float(np.mean(areas - true_area)) / true_area,
+        "volume_bias": float(np.mean(volumes - true_volume)) / true_volume,
+        "slice_iou": float(np.mean([slice_iou(s, truth) for s in samples])),
+    }
+
+
+def interval(values: np.ndarray, rng: np.random.Generator) -> list[float]:
+    """Bootstrap the mean over cells, 95 %."""
+    means = values[rng.integers(0, len(values), (2000, len(values)))].mean(1)
+    return [float(np.quantile(means, q)) for q in (0.025, 0.975)]
+
+
+def summarise(scores: list[dict[str, float]], names: list[str]) -> dict[str, object]:
+    """Means, intervals and class means."""
+    rng = np.random.default_rng(0)
+    summary: dict[str, object] = {"n": len(scores)}
+    for measure in scores[0]:
+        values = np.array([cell[measure] for cell in scores])
+        by_class = {c: float(values[[class_of(n) == c for n in names]].mean()) for c in sorted(map(class_of, names))}
+        summary[measure] = {
+            "mean": float(values.mean()),
+            "sd": float(values.std(ddof=1)),
+            "interval": interval(values, rng),
+            "by_class": by_class,
+        }
+    return summary
+
+
+def main() -> None:
+    """Reconstruct and score, one number of steps after the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", type=Path)
+    parser.add_argument("--weights", type=Path, default=Path("local/folds"))
+    parser.add_argument("--folds", default="0,1,2,3,4")
+    parser.add_argument("--steps", default="6")
+    parser.add_argument("--sampler", default=SamplerConfig().sampler)
+    parser.add_argument("--sigma-max", type=float)
+    parser.add_argument("--samples", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/folds.json"))
+    args = parser.parse_args()
+    cells = load_cells(args.cells)
+    fold = assign_folds(cells.names, NUM_FOLDS)
+    folds = [int(text) for text in args.folds.split(",")]
+    results = []
+    for steps in (int(text) for text in args.steps.split(",")):
+        scores, names, hashes = [], [], {}
+        for k in folds:
+            checkpoint = load_denoiser(args.weights / f"fold{k}.safetensors")
+            hashes[f"fold{k}"] = checkpoint.sha256
+            if args.sigma_max:
+                config = dataclasses.replace(checkpoint.denoiser.config, sigma_max=args.sigma_max)
+                checkpoint.denoiser.config = config
+            method = DiffusionMethod(checkpoint, SamplerConfig(args.sampler, steps), choose_device(args.device))
+            for index in np.flatnonzero(fold == k):
+                samples = method.reconstruct([as_cell(cells, index)], args.samples, seed=0)[0]
+                scores.append(score(occupancy_of(cells, index), samples))
+                names.append(cells.names[index])
+        result = {"steps": steps, "sampler": args.sampler, "weights_sha256": hashes, **summarise(scores, names)}
+        results.append(result)
+        means = {k: round(v["mean"], 3) for k, v in result.items() if isinstance(v, dict) and "mean" in v}
+        print(args.sampler, steps, means, flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"torch": torch.__version__, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Small networks and cells that need no files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
+from dispr_cli.inputs.cell import Cell
+from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+
+@pytest.fixture(scope="session")
+def cells() -> list[Cell]:
+    made = []
+    for phantom in generate_phantoms(6, PHANTOM_CLASSES, seed=5):
+        image, mask = phantom.image.astype(np.float32) / 255, phantom.mask > 127
+        made.append(Cell(phantom.name, image, mask, None, Path(phantom.name), None, (0, 0, 64, 64), False))
+    return made
+
+
+@pytest.fixture(scope="session")
+def training_cells() -> TrainingCells:
+    phantoms = list(generate_phantoms(6, PHANTOM_CLASSES, seed=6))
+    packed = [pack_cell(p.image.astype(np.float32) / 255, p.mask > 127, p.volume) for p in phantoms]
+    distance, outline, image = (np.stack(arrays) for arrays in zip(*packed, strict=True))
+    return TrainingCells(tuple(p.name for p in phantoms), distance, outline, image)

@@ -1,0 +1,64 @@
+"""Augmented cells stay cells: image, mask and volume move together, and z keeps its direction."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from dispr_cli.config import TrainingConfig
+from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.conditioning import FOCAL_SLICE
+from dispr_cli.diffusion.dataset import TrainingCells
+
+STILL = dataclasses.replace(TrainingConfig(), z_stretch=0.0, scale=0.0, shear=0.0, condition_dropout=0.0)
+
+
+def _augmented(cells: TrainingCells, config: TrainingConfig, seed: int = 0):
+    examples = cells.examples(np.arange(len(cells)), torch.device("cpu"))
+    return examples, augment(examples, config, torch.Generator().manual_seed(seed))
+
+
+def test_rotations_keep_the_volume(training_cells: TrainingCells) -> None:
+    before, after = _augmented(training_cells, STILL)
+    sums = [(field.distance > 0).sum((1, 2, 3, 4)).double() for field in (before, after)]
+    assert float((sums[1] / sums[0] - 1).abs().max()) < 0.03
+
+
+def test_mask_follows_the_focal_slice_of_the_volume(training_cells: TrainingCells) -> None:
+    for seed in range(3):
+        _, after = _augmented(training_cells, TrainingConfig(), seed)
+        focal, mask = after.distance[:, 0, FOCAL_SLICE] > 0, after.outline > 0
+        overlap = (focal & mask).sum((1, 2)) / (focal | mask).sum((1, 2))
+        assert float(overlap.min()) > 0.95
+
+
+def test_up_stays_up(training_cells: TrainingCells) -> None:
+    before, after = _augmented(training_cells, STILL)
+    z = torch.arange(64.0).view(1, 1, 64, 1, 1)
+    heights = [((e.distance > 0) * z).sum((1, 2, 3, 4)) / (e.distance > 0).sum((1, 2, 3, 4)) for e in (before, after)]
+    assert float((heights[1] - heights[0]).abs().max()) < 0.5
+
+
+def test_the_same_generator_gives_the_same_variants_and_another_gives_others(training_cells: TrainingCells) -> None:
+    _, first = _augmented(training_cells, TrainingConfig(), 1)
+    _, again = _augmented(training_cells, TrainingConfig(), 1)
+    _, other = _augmented(training_cells, TrainingConfig(), 2)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.image, other.image)
+
+
+def test_scaling_scales_distances_with_the_cell(training_cells: TrainingCells) -> None:
+    larger = dataclasses.replace(STILL, scale=0.2)
+    before, after = _augmented(training_cells, larger, 3)
+    area = (after.outline > 0).sum((1, 2)) / (before.outline > 0).sum((1, 2))
+    depth = after.outline.amax((1, 2)) / before.outline.amax((1, 2))
+    unclipped = before.outline.amax((1, 2)) < 9
+    assert torch.allclose(area.sqrt()[unclipped], depth[unclipped], rtol=0.12)
+
+
+def test_hidden_images_are_black_and_as_many_as_asked_for(training_cells: TrainingCells) -> None:
+    hide = dataclasses.replace(STILL, condition_dropout=1.0)
+    _, after = _augmented(training_cells, hide)
+    assert float(after.image.abs().max()) == 0.0
