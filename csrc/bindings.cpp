@@ -57,10 +57,6 @@ bool is_channels_last(const Tensor& x) {
   return !lies_as(sizes, strides, false) && lies_as(sizes, strides, true);
 }
 
-Tensor empty_like(const Tensor& x, bool channels_last) {
-  return empty_strided(x.sizes(), dense_strides(x.sizes(), channels_last), x.dtype(), x);
-}
-
 // The tensor itself if it is dense in the given order and of the given dtype, else a copy that is.
 Tensor laid_out(Tensor tensor, bool channels_last, int32_t dtype) {
   if (!tensor) return tensor;
@@ -71,28 +67,43 @@ Tensor laid_out(Tensor tensor, bool channels_last, int32_t dtype) {
   return copy;
 }
 
-// x with what the kernels need to know of it.
+// x as the kernels want it, and what follows from it for all other tensors. The CPU kernels compute float16 tensors
+// as float32 ones; layout is x's own unless a kernel insists on channels-last.
 struct Input {
-  bool channels_last;
-  int32_t dtype, parameter_dtype;
+  Sizes sizes;
+  bool channels_last, lay_channels_last;
+  int32_t given_dtype, dtype, parameter_dtype;
   Tensor x;
   Storage storage;
 
-  explicit Input(Tensor&& from)
-      : channels_last(is_channels_last(from)),
-        dtype(from.dtype()),
+  explicit Input(Tensor&& from, bool insist = false)
+      : sizes(from.sizes()),
+        channels_last(is_channels_last(from)),
+        lay_channels_last(channels_last || insist),
+        given_dtype(from.dtype()),
+        dtype(given_dtype == aoti_torch_dtype_float16() ? aoti_torch_dtype_float32() : given_dtype),
         parameter_dtype(dtype == aoti_torch_dtype_float64() ? dtype : aoti_torch_dtype_float32()),
-        x(laid_out(std::move(from), channels_last, dtype)),
+        x(laid_out(std::move(from), lay_channels_last, dtype)),
         storage(storage_of(dtype)) {}
 
-  Tensor like_x(Tensor&& tensor) const { return laid_out(std::move(tensor), channels_last, dtype); }
+  Tensor like_x(Tensor&& tensor) const { return laid_out(std::move(tensor), lay_channels_last, dtype); }
+  Tensor new_like_x() const { return empty_strided(sizes, dense_strides(sizes, lay_channels_last), dtype, x); }
   Tensor parameter(Tensor&& tensor) const { return laid_out(std::move(tensor), false, parameter_dtype); }
-  Tensor new_parameter(const Sizes& sizes) const {
-    return empty_strided(sizes, dense_strides(sizes, false), parameter_dtype, x);
+  Tensor new_parameter(const Sizes& shape) const {
+    return empty_strided(shape, dense_strides(shape, false), parameter_dtype, x);
+  }
+  // What the caller receives: a result in x's own layout and dtype.
+  StableIValue result(Tensor&& tensor) const {
+    if (lay_channels_last != channels_last) {
+      const Sizes strides = dense_strides(sizes, channels_last);
+      Tensor copy = empty_strided(sizes, strides, given_dtype, x);
+      check(aoti_torch_copy_(copy.get(), tensor.get(), 0), "copy a tensor");
+      return word_from(std::move(copy));
+    }
+    return word_from(laid_out(std::move(tensor), channels_last, given_dtype));
   }
   GroupNormShape shape(int64_t groups) const {
-    const Sizes sizes = x.sizes();
-    return {sizes[0], sizes[1], product(sizes, 2), groups, channels_last};
+    return {sizes[0], sizes[1], product(sizes, 2), groups, lay_channels_last};
   }
 };
 
@@ -105,13 +116,13 @@ void group_norm_silu(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor scale = in.parameter(optional_tensor_from(stack[5]));
   const Tensor shift = in.parameter(optional_tensor_from(stack[6]));
   const Tensor residual = in.like_x(optional_tensor_from(stack[7]));
-  const Sizes per_group{in.x.sizes()[0], groups};
-  Tensor y = empty_like(in.x, in.channels_last), mean = in.new_parameter(per_group), rstd = in.new_parameter(per_group);
+  const Sizes per_group{in.sizes[0], groups};
+  Tensor y = in.new_like_x(), mean = in.new_parameter(per_group), rstd = in.new_parameter(per_group);
   cpu_kernels().group_norm_forward(
       {in.shape(groups), in.storage, eps, in.x.data(), weight.data(), bias.data(), scale.data(), shift.data(),
        residual.data(), y.data(), mean.data(), rstd.data()},
       torch_threads);
-  stack[0] = word_from(std::move(y));
+  stack[0] = in.result(std::move(y));
   stack[1] = word_from(std::move(mean));
   stack[2] = word_from(std::move(rstd));
 }
@@ -123,24 +134,44 @@ void group_norm_silu_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Input in(tensor_from(stack[1]));
   const Tensor grad = in.like_x(std::move(any_grad));
   const Tensor mean = in.parameter(tensor_from(stack[2])), rstd = in.parameter(tensor_from(stack[3]));
-  const int64_t groups = int_from(stack[4]);
+  const GroupNormShape shape = in.shape(int_from(stack[4]));
   const Tensor weight = in.parameter(tensor_from(stack[5])), bias = in.parameter(tensor_from(stack[6]));
   const Tensor scale = in.parameter(optional_tensor_from(stack[7]));
   const Tensor shift = in.parameter(optional_tensor_from(stack[8]));
-  const GroupNormShape shape = in.shape(groups);
-  Tensor grad_x = empty_like(in.x, in.channels_last);
-  Tensor grad_weight = in.new_parameter({shape.channels}), grad_bias = in.new_parameter({shape.channels});
-  Tensor grad_scale = in.new_parameter({shape.samples, shape.channels});
-  Tensor grad_shift = in.new_parameter({shape.samples, shape.channels});
+  const Sizes per_channel{shape.channels}, per_sample{shape.samples, shape.channels};
+  Tensor grad_x = in.new_like_x();
+  Tensor grad_weight = in.new_parameter(per_channel), grad_bias = in.new_parameter(per_channel);
+  Tensor grad_scale = in.new_parameter(per_sample), grad_shift = in.new_parameter(per_sample);
   cpu_kernels().group_norm_backward(
       {shape, in.storage, grad.data(), in.x.data(), mean.data(), rstd.data(), weight.data(), bias.data(), scale.data(),
        shift.data(), grad_x.data(), grad_weight.data(), grad_bias.data(), grad_scale.data(), grad_shift.data()},
       torch_threads);
-  Tensor* results[] = {&grad_x, &grad_weight, &grad_bias, &grad_scale, &grad_shift};
-  for (int i = 0; i < 5; ++i) stack[i] = word_from(std::move(*results[i]));
+  stack[0] = in.result(std::move(grad_x));
+  stack[1] = word_from(std::move(grad_weight));
+  stack[2] = word_from(std::move(grad_bias));
+  stack[3] = word_from(std::move(grad_scale));
+  stack[4] = word_from(std::move(grad_shift));
 }
 
-void register_for(const char* device, std::initializer_list<std::pair<const char*, void (*)(StableIValue*, uint64_t, uint64_t)>> kernels) {
+// attention_3d(x, num_heads, num_groups, norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias, eps) -> y
+void attention_3d(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), true);
+  const GroupNormShape shape = in.shape(int_from(stack[2]));
+  const Tensor norm_weight = in.parameter(tensor_from(stack[3])), norm_bias = in.parameter(tensor_from(stack[4]));
+  const Tensor qkv_weight = in.parameter(tensor_from(stack[5])), qkv_bias = in.parameter(tensor_from(stack[6]));
+  const Tensor proj_weight = in.parameter(tensor_from(stack[7])), proj_bias = in.parameter(tensor_from(stack[8]));
+  Tensor y = in.new_like_x();
+  cpu_kernels().attention_forward(
+      {shape.samples, shape.channels, shape.voxels, shape.groups, int_from(stack[1]), in.storage, float_from(stack[9]),
+       in.x.data(), norm_weight.data(), norm_bias.data(), qkv_weight.data(), qkv_bias.data(), proj_weight.data(),
+       proj_bias.data(), y.data()},
+      torch_threads);
+  stack[0] = in.result(std::move(y));
+}
+
+using Kernel = void (*)(StableIValue*, uint64_t, uint64_t);
+
+void register_for(const char* device, std::initializer_list<std::pair<const char*, Kernel>> kernels) {
   TorchLibraryHandle library = nullptr;
   check(aoti_torch_library_init_impl("dispr", device, __FILE__, __LINE__, &library), "register kernels");
   for (const auto& [name, kernel] : kernels)
@@ -148,7 +179,9 @@ void register_for(const char* device, std::initializer_list<std::pair<const char
 }
 
 const bool registered = [] {
-  register_for("CPU", {{"group_norm_silu", group_norm_silu}, {"group_norm_silu_backward", group_norm_silu_backward}});
+  register_for("CPU", {{"group_norm_silu", group_norm_silu},
+                       {"group_norm_silu_backward", group_norm_silu_backward},
+                       {"attention_3d", attention_3d}});
   return true;
 }();
 

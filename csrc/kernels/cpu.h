@@ -1,6 +1,7 @@
 // The CPU kernels, compiled once per instruction set and chosen when the program runs.
 #pragma once
 
+#include "attention.h"
 #include "group_norm.h"
 
 namespace dispr {
@@ -9,6 +10,7 @@ struct CpuKernels {
   const char* instruction_set;
   void (*group_norm_forward)(const GroupNormForward&, const Parallel&);
   void (*group_norm_backward)(const GroupNormBackward&, const Parallel&);
+  void (*attention_forward)(const AttentionForward&, const Parallel&);
 };
 
 // The best table this processor can run, or the one chosen by choose_cpu_kernels.

@@ -2,6 +2,7 @@
 // compiled with that instruction set's flags.
 #pragma once
 
+#include "attention_cpu.h"
 #include "cpu.h"
 #include "group_norm_cpu.h"
 #include "group_norm_cpu_backward.h"
@@ -13,28 +14,28 @@ namespace dispr {
 namespace DISPR_ISA {
 namespace {
 
-void group_norm_forward(const GroupNormForward& args, const Parallel& parallel) {
-  switch (args.storage) {
-    case Storage::float32: return group_norm_forward_as<FloatVector, float>(args, parallel);
-    case Storage::bfloat16: return group_norm_forward_as<FloatVector, Bfloat16>(args, parallel);
-    case Storage::float16: return group_norm_forward_as<FloatVector, Float16>(args, parallel);
-    case Storage::float64: return group_norm_forward_as<double, double>(args, parallel);
+#define DISPR_RUN_AS(kernel)                                                     \
+  switch (args.storage) {                                                        \
+    case Storage::float32: return kernel<FloatVector, float>(args, parallel);    \
+    case Storage::bfloat16: return kernel<FloatVector, Bfloat16>(args, parallel); \
+    case Storage::float64: return kernel<double, double>(args, parallel);        \
+    case Storage::float16: break; /* the binding hands it over as float32 */     \
   }
-}
 
+void group_norm_forward(const GroupNormForward& args, const Parallel& parallel) {
+  DISPR_RUN_AS(group_norm_forward_as)
+}
 void group_norm_backward(const GroupNormBackward& args, const Parallel& parallel) {
-  switch (args.storage) {
-    case Storage::float32: return group_norm_backward_as<FloatVector, float>(args, parallel);
-    case Storage::bfloat16: return group_norm_backward_as<FloatVector, Bfloat16>(args, parallel);
-    case Storage::float16: return group_norm_backward_as<FloatVector, Float16>(args, parallel);
-    case Storage::float64: return group_norm_backward_as<double, double>(args, parallel);
-  }
+  DISPR_RUN_AS(group_norm_backward_as)
+}
+void attention_forward(const AttentionForward& args, const Parallel& parallel) {
+  DISPR_RUN_AS(attention_forward_as)
 }
 
 }  // namespace
 
 extern const CpuKernels kernels;
-const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward};
+const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward};
 
 }  // namespace DISPR_ISA
 }  // namespace dispr

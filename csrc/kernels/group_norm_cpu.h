@@ -225,6 +225,21 @@ inline void activate(const Cut& cut, const Slice& slice, const S* x, const S* re
   }
 }
 
+// Pass 1 over `here` samples from `first` on: calls use(n, g, mean, rstd) for each of their groups.
+template <class V, class S, class F>
+inline void normalisation(const Cut& cut, int64_t first, int64_t here, const S* x, double eps,
+                          const Buffer<double>& mean, const Buffer<double>& m2, const Parallel& parallel, F&& use) {
+  const int64_t groups = cut.shape.groups;
+  parallel_for(parallel, here * cut.tasks, cut.work, [&](int64_t task) {
+    moments_of_slice<V>(cut, Slice(cut, first * cut.tasks + task), x, mean + 0, m2 + 0);
+  });
+  parallel_for(parallel, here * groups, cut.group_size() * cut.segments * 8, [&](int64_t task) {
+    const int64_t n = first + task / groups, g = task % groups;
+    const Moments<double> all = moments_of_group(cut, n, g, mean + 0, m2 + 0);
+    use(n, g, all.mean, 1 / std::sqrt(all.m2 / larger(1, int64_t(all.count)) + eps));
+  });
+}
+
 template <class V, class S>
 void group_norm_forward_as(const GroupNormForward& args, const Parallel& parallel) {
   using T = ScalarOf<V>;
@@ -237,17 +252,12 @@ void group_norm_forward_as(const GroupNormForward& args, const Parallel& paralle
   const int64_t step = cut.samples_at_once();
   for (int64_t first = 0; first < samples; first += step) {
     const int64_t here = smaller(step, samples - first);
-    parallel_for(parallel, here * cut.tasks, cut.work, [&](int64_t task) {
-      moments_of_slice<V>(cut, Slice(cut, first * cut.tasks + task), x, mean + 0, m2 + 0);
-    });
-    parallel_for(parallel, here * groups, cut.group_size() * cut.segments * 8, [&](int64_t task) {
-      const int64_t n = first + task / groups, g = task % groups;
-      const Moments<double> all = moments_of_group(cut, n, g, mean + 0, m2 + 0);
-      const double rstd = 1 / std::sqrt(all.m2 / larger(1, int64_t(all.count)) + args.eps);
-      static_cast<T*>(args.mean)[n * groups + g] = T(all.mean);
+    normalisation<V>(cut, first, here, x, args.eps, mean, m2, parallel,
+                     [&](int64_t n, int64_t g, double centre, double rstd) {
+      static_cast<T*>(args.mean)[n * groups + g] = T(centre);
       static_cast<T*>(args.rstd)[n * groups + g] = T(rstd);
       for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
-        affine.set(cut.table(n) + c, all.mean, rstd, at(args.weight, c), at(args.bias, c),
+        affine.set(cut.table(n) + c, centre, rstd, at(args.weight, c), at(args.bias, c),
                    at(args.scale, n * channels + c), at(args.shift, n * channels + c));
     });
     parallel_for(parallel, here * cut.tasks, cut.work, [&](int64_t task) {

@@ -1,13 +1,7 @@
 // Mean and sum of squared deviations of a set of numbers, and how two sets join. For CPU and CUDA alike.
 #pragma once
 
-#include <cstdint>
-
-#ifdef __CUDACC__
-#define DISPR_HOST_DEVICE __host__ __device__
-#else
-#define DISPR_HOST_DEVICE
-#endif
+#include "host_device.h"
 
 namespace dispr {
 

@@ -35,9 +35,6 @@ typedef uint16_t HalfWordVector __attribute__((vector_size(2 * DISPR_LANES)));
 struct Bfloat16 {
   uint16_t bits;
 };
-struct Float16 {
-  uint16_t bits;
-};
 
 // A vector type V is FloatVector, or double as a vector of one lane (for gradcheck, where speed is no matter).
 template <class V>
@@ -97,17 +94,6 @@ inline FloatVector load_lanes(const Bfloat16* p, FloatVector*) {
   return bit_cast<FloatVector>(widened(half) << 16);
 }
 
-inline FloatVector load_lanes(const Float16* p, FloatVector*) {
-  HalfWordVector half;
-  __builtin_memcpy(&half, p, sizeof half);
-  const WordVector word = widened(half);
-  const WordVector magnitude = (word & 0x7fffu) << 13, sign = (word & 0x8000u) << 16;
-  // Moving the exponent by a multiplication keeps subnormal numbers exact; infinity and NaN are set by hand.
-  const FloatVector scaled = bit_cast<FloatVector>(magnitude) * 0x1p112f;
-  const WordVector special = magnitude | 0x7f800000u;
-  return bit_cast<FloatVector>((magnitude >= (0x7c00u << 13) ? special : bit_cast<WordVector>(scaled)) | sign);
-}
-
 inline void store_lanes(float* p, FloatVector v) { __builtin_memcpy(p, &v, sizeof v); }
 inline void store_lanes(double* p, double v) { *p = v; }
 
@@ -117,21 +103,6 @@ inline void store_lanes(Bfloat16* p, FloatVector v) {
   const WordVector rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
   const WordVector nan = WordVector{} + 0x7fc0u;
   const HalfWordVector half = __builtin_convertvector(v == v ? rounded : nan, HalfWordVector);
-  __builtin_memcpy(p, &half, sizeof half);
-}
-
-inline void store_lanes(Float16* p, FloatVector v) {
-  const WordVector word = bit_cast<WordVector>(v), sign = (word >> 16) & 0x8000u;
-  const WordVector magnitude = word & 0x7fffffffu;
-  const FloatVector absolute = bit_cast<FloatVector>(magnitude);
-  const WordVector normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
-  // Below 2^-14 the result is subnormal: adding 0.5 rounds to its step of 2^-24.
-  const WordVector subnormal = bit_cast<WordVector>(absolute + 0.5f) - bit_cast<WordVector>(FloatVector{} + 0.5f);
-  const WordVector infinity = WordVector{} + 0x7c00u, nan = WordVector{} + 0x7e00u;
-  WordVector rounded = absolute < 0x1p-14f ? subnormal : normal;
-  rounded = absolute >= 65520.0f ? infinity : rounded;
-  rounded = absolute == absolute ? rounded : nan;
-  const HalfWordVector half = __builtin_convertvector(rounded | sign, HalfWordVector);
   __builtin_memcpy(p, &half, sizeof half);
 }
 
@@ -200,6 +171,7 @@ inline FloatVector exp_lanes(FloatVector x) {
   return p * bit_cast<FloatVector>(bit_cast<WordVector>(shifted) << 23);
 }
 inline double exp_lanes(double x) { return std::exp(x); }
+inline double at_least(double low, double x) { return low > x ? low : x; }
 
 template <class V>
 inline V sigmoid(V u) {

@@ -1,0 +1,58 @@
+// Matrix products in registers: a tile of kRows x kColumns sums, fed by rows of a and by packed panels of b.
+#pragma once
+
+#include "simd.h"
+
+namespace dispr {
+namespace DISPR_ISA {
+namespace {
+
+constexpr int kRows = 6;  // 6 x 2 sums, 2 of b and 1 of a: fifteen of sixteen registers
+template <class V>
+constexpr int64_t kColumns = 2 * Lanes<V>::count;
+
+template <class V>
+struct Tile {
+  V sums[kRows][2];
+};
+
+// tile += a · b, with a's rows `stride` apart and b a panel: for each of `depth` steps, kColumns neighbouring values.
+template <class V>
+inline void multiply(Tile<V>& tile, const ScalarOf<V>* a, int64_t stride, const ScalarOf<V>* b, int64_t depth) {
+  Tile<V> t = tile;
+  for (int64_t k = 0; k < depth; ++k) {
+    const V b0 = load<V>(b + k * kColumns<V>, Whole{}), b1 = load<V>(b + k * kColumns<V> + Lanes<V>::count, Whole{});
+    for (int r = 0; r < kRows; ++r) {
+      t.sums[r][0] += a[r * stride + k] * b0;
+      t.sums[r][1] += a[r * stride + k] * b1;
+    }
+  }
+  tile = t;
+}
+
+template <class V>
+inline void load_tile(Tile<V>& tile, const ScalarOf<V>* from, int64_t stride) {
+  for (int r = 0; r < kRows; ++r)
+    for (int half = 0; half < 2; ++half)
+      tile.sums[r][half] = load<V>(from + r * stride + half * Lanes<V>::count, Whole{});
+}
+
+template <class V>
+inline void store_tile(const Tile<V>& tile, ScalarOf<V>* to, int64_t stride) {
+  for (int r = 0; r < kRows; ++r)
+    for (int half = 0; half < 2; ++half) store(to + r * stride + half * Lanes<V>::count, tile.sums[r][half], Whole{});
+}
+
+// Packs the rows of a weight matrix (outputs x inputs) into panels of kColumns outputs; missing outputs become zero.
+template <class V>
+inline void pack_outputs(const ScalarOf<V>* weight, int64_t outputs, int64_t inputs, ScalarOf<V>* panels) {
+  constexpr int64_t columns = kColumns<V>;
+  for (int64_t first = 0; first < outputs; first += columns)
+    for (int64_t k = 0; k < inputs; ++k)
+      for (int64_t c = 0; c < columns; ++c)
+        *panels++ = first + c < outputs ? weight[(first + c) * inputs + k] : ScalarOf<V>(0);
+}
+
+}  // namespace
+}  // namespace DISPR_ISA
+}  // namespace dispr
