@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from tests.inputs.drawn_cells import disc
+
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
-def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
-    y, x = np.indices(shape)
-    return np.hypot(y - centre[0], x - centre[1]) <= radius
-
-
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def nothing_leaks(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture):
     """No reader may write to the screen or the log: the commands say what there is to say."""
     with caplog.at_level(logging.DEBUG):

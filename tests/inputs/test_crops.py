@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from conftest import disc
 
 from dispr_cli.errors import CellError
 from dispr_cli.inputs.crops import TRAINING_DIAMETER, Placement, crop_region, normalise, place_region
@@ -8,6 +7,9 @@ from dispr_cli.inputs.images import read_plane
 from dispr_cli.inputs.labels import Region, read_labels
 from dispr_cli.inputs.pixel_size import PixelSize
 from dispr_cli.inputs.settings import InputSettings
+from tests.inputs.drawn_cells import disc
+
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 AUTO = InputSettings()
 

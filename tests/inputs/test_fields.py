@@ -9,6 +9,8 @@ from dispr_cli.inputs import fields
 from dispr_cli.inputs.fields import FieldCache, read_field, read_labelling
 from dispr_cli.inputs.settings import InputSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 
 @pytest.fixture
 def files(save, field):

@@ -12,6 +12,8 @@ from dispr_cli.errors import InputError
 from dispr_cli.inputs.images import read_header, read_plane, read_volume
 from dispr_cli.inputs.settings import InputSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 PLANE = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
 STACK = np.stack([PLANE, PLANE + 1, PLANE + 2])
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import disc
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -11,6 +10,9 @@ from dispr_cli.errors import InputError
 from dispr_cli.inputs.images import read_plane
 from dispr_cli.inputs.labels import has_grey_edge, read_labels
 from dispr_cli.inputs.settings import InputSettings
+from tests.inputs.drawn_cells import disc
+
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 FILE = Path("mask.tif")
 

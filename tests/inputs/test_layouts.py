@@ -7,6 +7,8 @@ from dispr_cli.errors import InputError
 from dispr_cli.inputs.layouts import find_pairs
 from dispr_cli.inputs.settings import InputSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 
 @pytest.fixture
 def folder(tmp_path):

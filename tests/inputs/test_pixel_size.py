@@ -12,6 +12,8 @@ from dispr_cli.inputs.pixel_size import (
 )
 from dispr_cli.inputs.settings import InputSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 PLANE = np.zeros((20, 30), np.uint8)
 
 

@@ -12,6 +12,8 @@ from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import plan_cells, read_cell, read_cells
 from dispr_cli.inputs.settings import InputSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 
 def read_all(source, **settings):
     chosen = InputSettings(**settings)

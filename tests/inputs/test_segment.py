@@ -2,12 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import disc
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.images import read_plane
 from dispr_cli.inputs.segment import segment_otsu
 from dispr_cli.inputs.settings import InputSettings
+from tests.inputs.drawn_cells import disc
+
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
 FILE = Path("image.tif")
 

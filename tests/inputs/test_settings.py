@@ -3,6 +3,8 @@ import pytest
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.settings import InputSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),

@@ -4,6 +4,8 @@ import pytest
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.truth import read_truth
 
+pytestmark = pytest.mark.usefixtures("nothing_leaks")
+
 CUBE = np.zeros((64, 64, 64), np.uint8)
 CUBE[20:40, 10:50, 5:60] = 255
 
