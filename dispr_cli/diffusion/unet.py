@@ -41,6 +41,18 @@ class Norm(nn.Module):
         return group_norm_silu(x, self.groups, self.weight, self.bias, EPS, scale, shift)
 
 
+class RowLinear(nn.Linear):
+    """A linear map of a few rows, summed in an order that does not depend on the number of threads.
+
+    BLAS splits such small products by thread, and a sample's bytes would follow.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in) -> (N, out)."""
+        rows = (x[:, None, :].float() * self.weight.float()).sum(-1)
+        return (rows + self.bias.float()).to(x.dtype)
+
+
 def _zeroed(layer: Layer) -> Layer:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
@@ -70,7 +82,7 @@ class ResidualBlock3d(nn.Module):
         self.norm1, self.norm2 = Norm(channels), Norm(channels)
         self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
         self.conv2 = _zeroed(nn.Conv3d(channels, channels, 3, padding=1))
-        self.modulation = _zeroed(nn.Linear(embedding, 2 * channels))
+        self.modulation = _zeroed(RowLinear(embedding, 2 * channels))
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """(N, C, D, H, W), (N, E) -> the shape of x."""
@@ -121,7 +133,7 @@ class ConditionEncoder(nn.Module):
         self.norm_fine, self.norm_coarse = Norm(fine), Norm(coarse)
         self.lift_fine = nn.Conv2d(fine, config.channels[0] * self.depths[0], 1)
         self.lift_coarse = nn.Conv2d(coarse, config.channels[1] * self.depths[1], 1)
-        self.summary = nn.Linear(coarse, config.embedding)
+        self.summary = RowLinear(coarse, config.embedding)
 
     def forward(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Encode the condition; run once per cell.
@@ -165,7 +177,7 @@ class DenoisingUNet(nn.Module):
         values, embedding = config.patch**3, config.embedding
         self.encoder = ConditionEncoder(config)
         self.noise_level = nn.Sequential(
-            nn.Linear(2 * FREQUENCIES, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+            RowLinear(2 * FREQUENCIES, embedding), nn.SiLU(), RowLinear(embedding, embedding)
         )
         self.enter = nn.Conv3d(values, fine, 1)
         self.down_blocks = nn.ModuleList(ResidualBlock3d(fine, embedding) for _ in range(config.blocks[0]))
@@ -203,7 +215,9 @@ class DenoisingUNet(nn.Module):
         """
         fine, coarse, summary = condition
         embedding = F.silu(self.noise_level(fourier_features(log_sigma)) + summary)
+        # Which layout a 1x1 convolution returns depends on the number of threads; sums then differ in the last bit.
         h = self.enter(space_to_depth(x, self.config.patch)) + fine
+        h = h.contiguous(memory_format=torch.channels_last_3d)
         for block in self.down_blocks:
             h = block(h, embedding)
         g = self.down(h) + coarse
