@@ -203,7 +203,7 @@ class TiffPlanes:
         return self._tif.filehandle.read_array(dtype, count, start).reshape(shape)
 
     def _check_extent(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-        """Call it damage when pixels lie beyond the end of the file: tifffile would fill in zeros."""
+        """Call it damage when pixels lie beyond the end of the file: JPEG decoders would paint them grey."""
         size = self._tif.filehandle.size
         if any(o + n > size for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)):
             raise damaged(self._path, "it ends before its pixels do")

@@ -18,7 +18,7 @@ def nothing_leaks(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFi
     """No reader may write to the screen or the log: the commands say what there is to say."""
     with caplog.at_level(logging.DEBUG):
         yield
-    heard = [record for record in caplog.records if record.name == "tifffile"]
+    heard = [record for record in caplog.get_records("call") if record.name == "tifffile"]
     assert not heard, [record.getMessage() for record in heard]
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")

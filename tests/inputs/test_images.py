@@ -285,6 +285,7 @@ def truncations(data: bytes) -> list[int]:
         ("plain.tif", {}),
         ("zlib.tif", {"compression": "zlib", "rowsperstrip": 7}),
         ("tiles.tif", {"compression": "zstd", "tile": (16, 16)}),
+        ("jpeg.tif", {"compression": "jpeg"}),
         ("imagej.tif", {"imagej": True}),
         ("ome.ome.tif", {}),
         ("plain.png", {}),
