@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.diffusion.folder import read_truth
+from dispr_cli.diffusion.folder import truth_of
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import ConfigError, DisprError
 from dispr_cli.inputs.cell import Cell
@@ -71,6 +71,6 @@ def draw_steps(
 
 def _truth(cell: Cell) -> NDArray[np.uint8] | None:
     try:
-        return read_truth(cell)
+        return truth_of(cell)
     except DisprError:
         return None

@@ -15,6 +15,9 @@ FOCAL_SLICE = 32
 CONDITION_PLANES = 3
 OUTLINE_RANGE = 8.0
 
+LEAST_DISTANCE = 0.1
+"""Voxels by which the focal slice must lie on the mask's side of the surface; more would show its pixels."""
+
 
 def condition_planes(image: torch.Tensor, outline: torch.Tensor) -> torch.Tensor:
     """Stack the planes the condition encoder reads.
@@ -49,7 +52,7 @@ def keep_known_slice(field: torch.Tensor, outline: torch.Tensor, clip_distance: 
     outline
         (N, 64, 64) signed distance to the mask's outline in pixels.
     """
-    least = (outline.clamp(-0.5, 0.5) / clip_distance).to(field.dtype)
+    least = (outline.clamp(-LEAST_DISTANCE, LEAST_DISTANCE) / clip_distance).to(field.dtype)
     focal = field[:, 0, FOCAL_SLICE]
     field = field.clone()
     field[:, 0, FOCAL_SLICE] = torch.where(

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
-from dispr_cli.errors import CellError, DisprError, InputError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.errors import DisprError, InputError
+from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import plan_cells, read_cells
 from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.truth import read_truth
 
 
 def read_training_cells(
@@ -41,9 +41,9 @@ def read_training_cells(
         try:
             if not isinstance(cell, Cell):
                 raise cell
-            packed.append(pack_cell(cell.image, cell.mask, read_truth(cell)))
+            packed.append(pack_cell(cell.image, cell.mask, truth_of(cell)))
             names.append(cell.name)
-        except CellError as error:
+        except DisprError as error:
             skipped(plan.cells[index].name, error)
     if not names:
         raise InputError(
@@ -54,26 +54,14 @@ def read_training_cells(
     return TrainingCells(tuple(names), distance, outline, image)
 
 
-def read_truth(cell: Cell) -> NDArray[np.uint8]:
-    """Ground-truth occupancy of a cell, (64, 64, 64) uint8.
+def truth_of(cell: Cell) -> NDArray[np.uint8]:
+    """Read the ground-truth occupancy of a cell, (64, 64, 64) uint8.
 
     Raises
     ------
-    CellError
+    InputError
         If it is missing, damaged, of another shape, or empty.
     """
     if cell.truth is None:
-        raise CellError(f"{cell.name}: has no volume of this name in obj/.")
-    try:
-        volume = np.asarray(tifffile.imread(cell.truth))
-    except Exception as error:
-        raise CellError(f"{cell.truth}: cannot be read as a TIFF volume ({error}).") from error
-    if volume.shape != (GRID, GRID, GRID):
-        raise CellError(f"{cell.truth}: has shape {volume.shape}, expected ({GRID}, {GRID}, {GRID}).")
-    if not np.isfinite(volume).all() or volume.max() <= 0:
-        raise CellError(f"{cell.truth}: holds no foreground, or values that are not numbers.")
-    if volume.dtype != np.uint8:
-        volume = np.round(volume / volume.max() * 255.0).clip(0, 255).astype(np.uint8)
-    elif volume.max() == 1:
-        volume = volume * np.uint8(255)
-    return volume
+        raise InputError(f"{cell.source}: has no volume of this name in obj/, which training needs.")
+    return read_truth(cell.truth)

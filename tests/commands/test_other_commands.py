@@ -1,0 +1,89 @@
+"""doctor, export, train and demo, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
+from tests.commands.test_reconstruct import assert_told, dispr
+
+
+def test_doctor_names_the_weights_and_the_kernels() -> None:
+    found = json.loads(dispr("doctor", "--json").stdout)
+    assert found["weights_sha256"] == load_denoiser().sha256
+    assert found["cores"] >= 1
+    assert found["kernels"]
+    assert "torch" in dispr("doctor").stdout
+
+
+def test_doctor_survives_bad_weights(tmp_path: Path) -> None:
+    found = json.loads(dispr("doctor", "--json", "--weights", tmp_path / "none.safetensors").stdout)
+    assert "not usable" in found["weights"]
+
+
+def test_shipped_weights_are_small_and_carry_their_card() -> None:
+    assert DEFAULT_WEIGHTS.stat().st_size <= 12_000_000
+    card = (DEFAULT_WEIGHTS.parent / "README.md").read_text(encoding="utf-8")
+    assert load_denoiser().sha256 in card
+
+
+def test_version() -> None:
+    assert dispr("--version").stdout.startswith("dispr ")
+
+
+def test_export_writes_every_format(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.zarr"
+    made = dispr("reconstruct", phantom_folder, out, "--samples", 2, "--steps", 1, "--weights", tiny_weights)
+    assert made.returncode == 0, made.stderr
+    name = sorted(path.stem for path in (phantom_folder / "image").iterdir())[0]
+    for file_format in ("ome-tiff", "stl", "ply", "glb", "npy"):
+        result = dispr("export", out, "--cell", name, "--format", file_format, "--out", tmp_path / "exports")
+        assert result.returncode == 0, result.stderr
+        assert all(Path(line).exists() for line in result.stdout.splitlines())
+    assert_told(dispr("export", out, "--cell", "nobody", "--format", "stl"), "nobody")
+    assert_told(dispr("export", out, "--cell", name, "--format", "word"), "word", "stl")
+    assert_told(dispr("export", out, "--cell", name, "--sample", "best"), "best")
+    assert_told(dispr("export", tmp_path, "--cell", name), str(tmp_path))
+
+
+def test_train_learns_from_a_folder_and_its_weights_work(phantom_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    settings = tmp_path / "settings.toml"
+    settings.write_text("num_examples = 999\nbatch_size = 2\nwarmup = 1\nvalidation_fraction = 0.3\n")
+    result = dispr("train", phantom_folder, "--out", out, "--config", settings, "--examples", 4)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == f"weights: {out}"
+    assert "held out" in result.stderr
+    provenance = load_denoiser(out).provenance
+    assert provenance["training"]["num_examples"] == 4
+    assert provenance["training"]["batch_size"] == 2
+    assert set(provenance["held_out"]).isdisjoint({"nobody"})
+    assert provenance["cells"] + len(provenance["held_out"]) == 7
+    assert_told(dispr("train", phantom_folder, "--out", out), "is there already", "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("colour = 3", ("no setting 'colour'", "learning_rate")),
+        ("batch_size = 'two'", ("batch_size", "whole number")),
+        ("batch_size = [", ("not valid TOML",)),
+        ("batch_size = 0", ("batch_size is 0",)),
+    ],
+)
+def test_bad_training_settings(phantom_folder: Path, tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(text)
+    assert_told(dispr("train", phantom_folder, "--out", tmp_path / "m.safetensors", "--config", settings), *words)
+
+
+def test_training_without_truth_says_so(phantom_folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    for part in ("image", "mask"):
+        shutil.copytree(phantom_folder / part, tmp_path / "cells" / part)
+    told = dispr("train", tmp_path / "cells", "--out", tmp_path / "m.safetensors")
+    assert_told(told, "obj/")

@@ -1,0 +1,142 @@
+"""The command a user types: what it prints, where things are, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def dispr(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dispr_cli", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd or ROOT, env=environment)
+
+
+def assert_told(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """One clear sentence, exit code 2, no traceback."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+def test_a_folder_becomes_a_store(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.zarr"
+    result = dispr("reconstruct", phantom_folder, out, "--samples", 2, "--steps", 1, "--weights", tiny_weights)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == f"store:   {out}"
+    assert f"table:   {out / 'cells.csv'}" in result.stdout
+    assert "7 cells, 2 samples each, 1 steps on" in result.stderr
+    again = dispr("reconstruct", phantom_folder, out, "--samples", 2, "--steps", 1, "--weights", tiny_weights)
+    assert again.returncode == 0
+    assert "7 of 7 cells were finished before" in again.stderr
+
+
+def test_json_and_quiet(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.zarr"
+    options = ("--samples", 1, "--steps", 1, "--weights", tiny_weights, "--json")
+    result = dispr("reconstruct", phantom_folder, out, *options)
+    found = json.loads(result.stdout)
+    assert (found["done"], found["failed"], found["pending"]) == (7, 0, 0)
+    assert found["store"] == str(out)
+
+
+def test_a_failed_cell_ends_in_exit_code_one(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    import shutil
+
+    source = tmp_path / "cells"
+    shutil.copytree(phantom_folder, source)
+    image = sorted((source / "image").iterdir())[0]
+    tifffile.imwrite(image, np.full((64, 64), np.nan, np.float32))
+    options = ("--samples", 1, "--steps", 1, "--weights", tiny_weights)
+    result = dispr("reconstruct", source, tmp_path / "out.zarr", *options)
+    assert result.returncode == 1
+    assert f"Failed: {image.stem}" in result.stderr
+    assert "NaN" in result.stderr
+    assert "1 of 7 cells failed" in result.stderr
+
+
+def test_pictures_are_drawn(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    name = sorted(path.stem for path in (phantom_folder / "image").iterdir())[1]
+    result = dispr(
+        *("reconstruct", phantom_folder, tmp_path / "out.zarr", "--samples", 2, "--steps", 2),
+        *("--weights", tiny_weights, "--picture", tmp_path / "out.png", "--save-trajectory", name),
+    )
+    assert result.returncode == 0, result.stderr
+    for picture in (tmp_path / "out.png", tmp_path / "out.trajectory.png"):
+        assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert str(picture) in result.stdout
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(phantom_folder: Path, tmp_path: Path) -> None:
+    result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", "--dry-run")
+    assert result.returncode == 0
+    assert "7 cells would be reconstructed" in result.stdout
+    assert "discocyte" in result.stdout
+    assert not (tmp_path / "out.zarr").exists()
+    plan = json.loads(dispr("reconstruct", phantom_folder, "--dry-run", "--json").stdout)
+    assert len(plan["cells"]) == 7
+    assert plan["left_out"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sampler", "magic"), ("magic", "euler", "dpmpp-2m")),
+        (("--steps", 0), ("--steps is 0", "from 1")),
+        (("--samples", 0), ("--samples is 0",)),
+        (("--seed", -1), ("--seed is -1",)),
+        (("--batch-size", "many"), ("--batch-size is 'many'", "auto")),
+        (("--device", "abacus"), ("abacus", "cuda")),
+        (("--precision", "fp8"), ("fp8", "bf16")),
+        (("--labels", "colours"), ("colours",)),
+        (("--pixel-size", -1), ("pixel", "-1")),
+        (("--weights", "nothing.safetensors"), ("nothing.safetensors", "cannot be read")),
+        (("--save-trajectory", "nobody"), ("nobody",)),
+    ],
+)
+def test_options_that_make_no_sense(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, options: tuple[object, ...], words: tuple[str, ...]
+) -> None:
+    given = () if "--weights" in options else ("--weights", tiny_weights)
+    steps = () if "--steps" in options else ("--steps", 1)
+    samples = () if "--samples" in options else ("--samples", 1)
+    result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *given, *steps, *samples, *options)
+    assert_told(result, *words)
+
+
+def test_places_that_cannot_be_read_or_written(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    given = ("--weights", tiny_weights, "--steps", 1, "--samples", 1)
+    assert_told(dispr("reconstruct", tmp_path / "nowhere", tmp_path / "out.zarr", *given), "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert_told(dispr("reconstruct", tmp_path / "empty", tmp_path / "out.zarr", *given), "empty")
+    (tmp_path / "file.zarr").write_text("notes")
+    assert_told(dispr("reconstruct", phantom_folder, tmp_path / "file.zarr", *given), "file.zarr")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    told = dispr("reconstruct", phantom_folder, tmp_path / "foreign", *given, "--overwrite")
+    assert_told(told, "foreign")
+    assert (tmp_path / "foreign" / "thesis.txt").read_text() == "mine"
+    assert_told(dispr("reconstruct", phantom_folder), "no store was named")
+
+
+def test_a_bug_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from dispr_cli import __main__
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(__main__, "app", broken)
+    with pytest.raises(SystemExit) as exit_:
+        __main__.main()
+    assert exit_.value.code == 101
+    assert "bug in dispr" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""What many rooms' tests need: real cells where they are, a small network, a folder of phantoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tifffile
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_cells() -> Path:
+    """Folder of the 108 real red blood cells; tests that need it skip where it is absent."""
+    folder = ROOT.parent / "shared" / "data" / "rbc"
+    if not folder.is_dir():
+        pytest.skip("the real cells (../shared/data/rbc) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with seven phantom cells, images and masks."""
+    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+
+    folder = tmp_path_factory.mktemp("phantoms")
+    for part in ("image", "mask", "obj"):
+        (folder / part).mkdir()
+    for phantom in generate_phantoms(7, PHANTOM_CLASSES, seed=2):
+        for part, pixels in (("image", phantom.image), ("mask", phantom.mask), ("obj", phantom.volume)):
+            tifffile.imwrite(folder / part / f"{phantom.name}.tif", pixels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a network small enough for tests."""
+    from dispr_cli.diffusion.checkpoint import save_denoiser
+    from tests.diffusion.tiny import make_denoiser
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_denoiser(path, make_denoiser(), {"data": "none"})
+    return path

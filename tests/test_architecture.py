@@ -1,0 +1,98 @@
+"""Who may import whom, as docs/architecture.md says."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "dispr_cli"
+
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "inputs": {"errors", "config"},
+    "method": {"inputs"},
+    "volumes": {"errors", "config"},
+    "shape": {"errors", "config"},
+    "report": {"errors", "config", "shape"},
+    "study": {"errors", "config", "shape"},
+    "diffusion": {"errors", "config", "inputs", "method"},
+}
+"""Rooms of ours that each room may import, besides itself; rooms not named here may import all but commands."""
+
+FOREIGN = {
+    "typer": {"commands", "__main__"},
+    "rich": {"commands"},
+    "zarr": {"volumes"},
+    "tifffile": {"inputs", "volumes"},
+    "imagecodecs": {"inputs"},
+    "numba": {"shape", "inputs"},
+    "matplotlib": {"report"},
+    "trimesh": {"volumes", "shape"},
+    "safetensors": {"diffusion"},
+}
+"""Rooms that may import a foreign library; everybody may import what is not named."""
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    room = room_of(path)
+    for module in imported_modules(path):
+        parts = module.split(".")
+        if parts[0] == "dispr_cli":
+            other = parts[1]
+            if other == "__version__" or other == room:
+                continue
+            assert other != "commands" or room == "__main__", f"{room} imports {module}"
+            assert room not in ALLOWED or other in ALLOWED[room], f"{room} must not import {module}"
+        elif parts[0] in FOREIGN:
+            assert room in FOREIGN[parts[0]], f"{parts[0]} is imported in {room}"
+
+
+def test_the_sampler_does_not_know_the_network() -> None:
+    ours = {m for m in imported_modules(PACKAGE / "diffusion" / "sampler.py") if m.startswith("dispr_cli")}
+    assert ours == {"dispr_cli.config.SamplerConfig"}
+
+
+def test_no_file_is_named_after_nothing_or_longer_than_a_sitting() -> None:
+    for path in FILES:
+        assert path.stem not in {"utils", "util", "helpers", "common", "misc", "base"}, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 350, path
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, dispr_cli.__main__; heavy = {'torch', 'numpy', 'numba', 'zarr', 'scipy', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_no_network_library_is_imported_anywhere() -> None:
+    for path in FILES:
+        names = {module.split(".")[0] for module in imported_modules(path)}
+        assert not names & {"requests", "urllib", "http", "httpx", "aiohttp", "ftplib"}, path

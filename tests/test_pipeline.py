@@ -1,0 +1,179 @@
+"""The main job end to end: the same bytes whatever the batch, the order or the interruption."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.diffusion.reconstruction import DiffusionMethod
+from dispr_cli.errors import StoreError
+from dispr_cli.inputs.plan import plan_cells
+from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.methods import load_denoiser
+from dispr_cli.pipeline import read_cells, reconstruct, reconstruct_to_store, split_held_out
+from dispr_cli.volumes.store import VolumeStore, open_store
+
+STEPS = SamplerConfig("euler", 2)
+
+
+def method(weights: Path) -> DiffusionMethod:
+    return load_denoiser(weights, STEPS, ReconstructConfig(device="cpu", precision="fp32"))
+
+
+def run(source: Path, out: Path, weights: Path, cells_at_once: int = 3, **options: object) -> VolumeStore:
+    settings = {"num_samples": 2, "seed": 3, "inputs": InputSettings(), **options}
+    plan = plan_cells(source, settings["inputs"])
+    store, _ = reconstruct_to_store(plan, out, method(weights), cells_at_once=cells_at_once, **settings)
+    return store
+
+
+def volumes_by_name(store: VolumeStore) -> dict[str, np.ndarray]:
+    return {row.name: store.read(index) for index, row in enumerate(store.cells) if row.is_done}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(phantom_folder: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
+    return run(phantom_folder, tmp_path_factory.mktemp("undisturbed") / "out.zarr", tiny_weights)
+
+
+def assert_same(store: VolumeStore, expected: VolumeStore) -> None:
+    found, wanted = volumes_by_name(store), volumes_by_name(expected)
+    assert found.keys() == wanted.keys()
+    assert all((found[name] == wanted[name]).all() for name in wanted)
+
+
+@pytest.mark.parametrize("cells_at_once", [1, 16])
+def test_the_batch_size_changes_nothing(
+    phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path, cells_at_once: int
+) -> None:
+    assert_same(run(phantom_folder, tmp_path / "out.zarr", tiny_weights, cells_at_once), undisturbed)
+
+
+def test_the_order_of_the_input_changes_nothing(
+    phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path
+) -> None:
+    source = tmp_path / "shuffled"
+    for part in ("image", "mask"):
+        (source / part).mkdir(parents=True)
+        for i, path in enumerate(sorted((phantom_folder / part).iterdir())):
+            shutil.copy(path, source / part / f"{(5 * i + 3) % 7}.tif")
+    store = run(source, tmp_path / "out.zarr", tiny_weights)
+    expected = list(volumes_by_name(undisturbed).values())
+    for i, wanted in enumerate(expected):
+        assert (store.read(f"{(5 * i + 3) % 7}") == wanted).all()
+
+
+class Stopped(Exception):
+    pass
+
+
+class StopAfter:
+    """Events that end a run in the middle of a shard."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    def started(self, store: object, progress: object) -> None:
+        pass
+
+    def reconstructed(self, done: int, failed: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Stopped
+
+
+def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(
+    phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    with pytest.raises(Stopped):
+        run(phantom_folder, out, tiny_weights, 2, events=StopAfter(2))
+    kept = open_store(out)
+    assert kept.progress().done == 4
+    assert_table(out, done=4, pending=3)
+    store = run(phantom_folder, out, tiny_weights, 2)
+    assert store.progress().done == 7
+    assert_same(store, undisturbed)
+    assert_table(out, done=7, pending=0)
+
+
+def assert_table(out: Path, done: int, pending: int) -> None:
+    with (out / "cells.csv").open(newline="", encoding="utf-8-sig") as file:
+        status = [row["status"] for row in csv.DictReader(file)]
+    assert status.count("done") == done
+    assert status.count("pending") == pending
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_a_killed_process_leaves_a_store_that_can_be_continued(
+    phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    command = [
+        *(sys.executable, "-m", "dispr_cli", "reconstruct", str(phantom_folder), str(out)),
+        *("--samples", "2", "--seed", "3", "--steps", "2", "--batch-size", "1", "--precision", "fp32"),
+        *("--weights", str(tiny_weights), "--quiet", "--device", "cpu"),
+    ]
+    root = Path(__file__).resolve().parent.parent
+    process = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while process.poll() is None and not (out / "zarr.json").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    again = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert_same(open_store(out), undisturbed)
+
+
+def test_one_bad_cell_never_stops_the_others(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    source = tmp_path / "cells"
+    shutil.copytree(phantom_folder, source)
+    bad = sorted((source / "image").iterdir())[2]
+    bad.write_bytes(bad.read_bytes()[:600])
+    store = run(source, tmp_path / "out.zarr", tiny_weights)
+    progress = store.progress()
+    assert (progress.done, progress.failed) == (6, 1)
+    assert bad.name in next(row.status for row in store.cells if row.is_failed)
+
+
+def test_other_settings_are_refused_with_their_names(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    run(phantom_folder, out, tiny_weights)
+    with pytest.raises(StoreError, match=r"(?s)seed.*3.*4.*--overwrite"):
+        run(phantom_folder, out, tiny_weights, seed=4)
+    assert run(phantom_folder, out, tiny_weights, seed=4, overwrite=True).configuration["seed"] == 4
+
+
+def test_in_memory_and_in_the_store_are_the_same(
+    phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore
+) -> None:
+    volumes = reconstruct(read_cells(phantom_folder), method(tiny_weights), num_samples=2, seed=3)
+    for found, wanted in zip(volumes, volumes_by_name(undisturbed).values(), strict=True):
+        assert (found == wanted).all()
+
+
+def test_focal_slices_equal_the_masks(phantom_folder: Path, undisturbed: VolumeStore) -> None:
+    for cell in read_cells(phantom_folder):
+        for volume in undisturbed.read(cell.name):
+            inside = volume[32] > 127
+            assert (inside & cell.mask).sum() / (inside | cell.mask).sum() >= 0.99
+
+
+def test_held_out_cells_are_a_share_of_every_class() -> None:
+    names = [f"{letter}_{i:03d}" for letter in "AB" for i in range(20)]
+    held = split_held_out(names, 0.2)
+    assert held.sum() == 8
+    assert held[:20].sum() == held[20:].sum() == 4
+    assert not split_held_out(names, 0.0).any()
