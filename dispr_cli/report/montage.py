@@ -92,6 +92,10 @@ def draw_montage(
     """
     if not rows:
         raise ValueError("a montage needs at least one cell")
+    _composed(rows, most_samples).save(out_png, dots_per_inch)
+
+
+def _composed(rows: Sequence[MontageRow], most_samples: int) -> Page:
     columns = _columns(rows, most_samples)
     width = _LEFT + sum(column.width + _BETWEEN_COLUMNS for column in columns) - _BETWEEN_COLUMNS + _RIGHT
     height = _TOP + len(rows) * (BLOCK + _BETWEEN_ROWS) - _BETWEEN_ROWS + _BOTTOM
@@ -103,7 +107,7 @@ def draw_montage(
         for x, column in zip(_positions(columns), columns, strict=True):
             column.draw(page, x, y, row, index == 0)
     _draw_legend(page, width, height, spread=any(len(row.volumes) > 1 for row in rows))
-    page.save(out_png, dots_per_inch)
+    return page
 
 
 def _columns(rows: Sequence[MontageRow], most_samples: int) -> list[_Column]:

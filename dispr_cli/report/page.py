@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+from bisect import bisect_left
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,14 @@ def shortened(words: str, size: float, width: float, weight: str = "normal") -> 
     words = printable(words)
     if _width(words, size, weight) <= width:
         return words
-    for kept in range(len(words) - 1, 1, -1):
-        short = f"{words[: (kept + 1) // 2]}…{words[-(kept // 2) :]}"
-        if _width(short, size, weight) <= width:
-            return short
-    return "…"
+    too_many = bisect_left(
+        range(2, len(words)), width, key=lambda kept: _width(_without_middle(words, kept), size, weight)
+    )
+    return _without_middle(words, max(too_many + 1, 2))
+
+
+def _without_middle(words: str, kept: int) -> str:
+    return f"{words[: (kept + 1) // 2]}…{words[-(kept // 2) :]}"
 
 
 def printable(words: str) -> str:

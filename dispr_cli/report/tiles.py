@@ -22,7 +22,7 @@ OCCUPANCY: dict[str, Any] = {"cmap": "gray", "vmin": 0.0, "vmax": 255.0}
 PLANE: dict[str, Any] = {"color": KNOWN, "linewidth": 0.5, "linestyle": (0, (1.5, 2.5)), "alpha": 0.9}
 """How the plane of the input image is drawn where a slice crosses it."""
 
-_RENDERED_PIXELS = 224
+_RENDERED_PIXELS = 176
 
 
 def draw_block(

@@ -55,6 +55,10 @@ def draw_trajectory(
     """
     if not steps:
         raise ValueError("a trajectory needs at least one step")
+    _composed(steps, name).save(out_png, dots_per_inch)
+
+
+def _composed(steps: Sequence[Step], name: str) -> Page:
     chosen = chosen_steps(len(steps), MOST_STEPS)
     rows = ("xy", "xz", "3D")
     height = _TOP + 2 * (len(rows) * (_SIDE + GAP)) + 0.12 + _BOTTOM
@@ -74,7 +78,7 @@ def draw_trajectory(
         _draw_column(page, x, predicted_top, predicted, predicted, CLAY)
     page.line([_LEFT, _LEFT + 0.25], [height - 0.2] * 2, **PLANE | {"linewidth": 0.8})
     page.text(_LEFT + 0.33, height - 0.2, "plane of the input", 6, ha="left", color=FAINT)
-    page.save(out_png, dots_per_inch)
+    return page
 
 
 def chosen_steps(num_steps: int, most: int) -> list[int]:

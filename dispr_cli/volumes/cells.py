@@ -56,7 +56,7 @@ class CellTable:
         return self.of_shard(shard)[index - self.grid.cells_of(shard).start]
 
     def index(self, cell: str | int) -> int:
-        """Return the index of a cell given by its name or its index.
+        """Return the index of a cell given by its name or its index; digits are an index if no cell's name.
 
         Raises
         ------
@@ -65,9 +65,11 @@ class CellTable:
         """
         if isinstance(cell, str):
             found = self.names.index(cell)
-            if found is None:
+            if found is not None:
+                return found
+            if not (cell.isdecimal() and cell.isascii()):
                 raise StoreError(f"{self.store} has no cell called {cell!r}; cells.csv lists those it has.")
-            return found
+            cell = int(cell[:20])
         if not 0 <= cell < len(self):
             raise StoreError(f"{self.store} has no cell {cell}: it holds the cells 0 to {len(self) - 1}.")
         return int(cell)

@@ -107,7 +107,8 @@ def _of_sample(index: int, volume: NDArray[np.uint8]) -> _Piece:
 
 
 def _is_folder(out: Path) -> bool:
-    return out.is_dir() or not out.suffix
+    """Whether `out` is there as a folder, or would be one: it ends like no format."""
+    return out.is_dir() or out.suffix.lower() not in (".tif", ".tiff", *FORMATS.values())
 
 
 def _path(out: Path, name: str, piece: _Piece, file_format: str, *, single: bool) -> Path:

@@ -132,6 +132,8 @@ def test_unknown_format_and_wrong_ending(full_store: VolumeStore, tmp_path: Path
         ConfigError, match=r"a.tif does not end like the format stl: expected .stl, or a folder"
     ):
         export_cell(full_store, 0, tmp_path / "a.tif", "stl")
+    (path,) = export_cell(full_store, 0, tmp_path / "results.v2", "npy", sample=0)
+    assert path.parent == tmp_path / "results.v2"
 
 
 def test_empty_volume_has_no_mesh(tmp_path: Path) -> None:

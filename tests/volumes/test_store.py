@@ -77,10 +77,17 @@ def test_pending_cell_says_so(tmp_path: Path, settings: dict[str, Any]) -> None:
         store.read("cell 0.tif")
 
 
-@pytest.mark.parametrize("cell", ["cell 7.tif", "ell 1.tif", "cell 1.ti", "", 7, -1])
+@pytest.mark.parametrize("cell", ["cell 7.tif", "ell 1.tif", "cell 1.ti", "", "7", "9" * 5000, 7, -1])
 def test_unknown_cell(full_store: VolumeStore, cell: str | int) -> None:
     with pytest.raises(StoreError, match="has no cell"):
         full_store.read(cell)
+
+
+def test_digits_are_a_name_first_and_an_index_second(tmp_path: Path, settings: dict[str, Any]) -> None:
+    store = create_or_resume(tmp_path / "out.zarr", **{**settings, "cells": [*"654abc", "0"]})
+    assert store.cells.index("6") == 0
+    assert store.cells.index("0") == 6
+    assert store.cells.index("3") == 3
 
 
 def test_unknown_sample(full_store: VolumeStore) -> None:

@@ -1,0 +1,30 @@
+"""What makes a picture printable: nothing written over anything else, nothing beyond the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+
+from dispr_cli.report.page import Page
+
+
+@pytest.fixture
+def words_of() -> Callable[[Page], list[str]]:
+    """Check that no two texts overlap or leave the page, and return them."""
+
+    def check(page: Page) -> list[str]:
+        page.figure.draw_without_rendering()
+        boxes = [(text.get_text(), text.get_window_extent()) for text in page.axes.texts if text.get_text()]
+        width, height = page.figure.get_size_inches() * page.figure.dpi
+        for words, box in boxes:
+            assert box.x0 >= 0, words
+            assert box.y0 >= 0, words
+            assert box.x1 <= width, words
+            assert box.y1 <= height, words
+        for (first, a), (second, b) in combinations(boxes, 2):
+            assert not a.overlaps(b), f"{first!r} is written over {second!r}"
+        return [words for words, _ in boxes]
+
+    return check
