@@ -15,7 +15,7 @@ namespace DISPR_ISA {
 namespace {
 
 constexpr int64_t kTokens = 8 * kRows;  // tokens of one task
-constexpr int64_t kKeys = 192;          // keys whose scores are held at once
+constexpr int64_t kKeys = 384;          // keys whose scores are held at once
 
 // Where q, k and v of one sample lie. q: token by token. k: panels of kColumns tokens, so that it is the right-hand
 // side of q kᵀ. v: panels of kColumns channels, so that it is the right-hand side of p v.
@@ -73,26 +73,41 @@ inline void normalise(const S* x, int64_t count, int64_t channels, const Affine<
   for (int64_t i = count * channels; i < round_up(count, kRows) * channels; ++i) to[i] = 0;
 }
 
+// Puts a tile of the projection, `rows` tokens by `columns` outputs from `start` on, where it belongs.
+template <class V>
+inline void place(const Heads<V>& h, const ScalarOf<V>* values, int64_t token, int64_t rows, int64_t start,
+                  int64_t columns, const ScalarOf<V>* bias, ScalarOf<V>* qkv) {
+  const Column<V> first(h, start);
+  if (first.kind != 1 && h.size % kColumns<V> == 0) {  // whole rows of q or v lie side by side
+    for (int64_t r = 0; r < rows; ++r)
+      for_each_vector<V>(columns, [&](int64_t c, auto width) {
+        const V sum = load<V>(values + r * kColumns<V> + c, width) + load<V>(bias + start + c, width);
+        store(qkv + first.start + token_offset(h, first.kind, token + r) + c, sum * first.factor, width);
+      });
+    return;
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    const Column<V> column(h, start + c);
+    for (int64_t r = 0; r < rows; ++r)
+      qkv[column.start + token_offset(h, column.kind, token + r)] =
+          (values[r * kColumns<V> + c] + bias[start + c]) * column.factor;
+  }
+}
+
 // Writes q, k and v of the tokens [first, first + count) of a sample.
 template <class V>
 inline void project_qkv(const Heads<V>& h, const ScalarOf<V>* tokens, int64_t first, int64_t count,
                         const ScalarOf<V>* panels, const ScalarOf<V>* bias, ScalarOf<V>* qkv) {
   constexpr int64_t columns = kColumns<V>;
-  for (int64_t start = 0; start < 3 * h.channels; start += columns) {
-    const int64_t here = smaller(columns, 3 * h.channels - start);
+  for (int64_t start = 0; start < 3 * h.channels; start += columns)
     for (int64_t row = 0; row < count; row += kRows) {
       Tile<V> tile{};
       multiply(tile, tokens + row * h.channels, h.channels, panels + start * h.channels, h.channels);
       ScalarOf<V> values[kRows * columns];
       store_tile(tile, values, columns);
-      for (int64_t c = 0; c < here; ++c) {
-        const Column<V> column(h, start + c);
-        for (int64_t r = 0; r < smaller(kRows, count - row); ++r)
-          qkv[column.start + token_offset(h, column.kind, first + row + r)] =
-              (values[r * columns + c] + bias[start + c]) * column.factor;
-      }
+      place(h, values, first + row, smaller(kRows, count - row), start, smaller(columns, 3 * h.channels - start), bias,
+            qkv);
     }
-  }
 }
 
 // Scores become exponentials relative to their row's largest; returns the row's state with them taken in, and scales

@@ -91,9 +91,12 @@ inline void block_moments(
   constexpr int64_t L = Lanes<V>::count;
   V sum[K] = {}, deviations[K] = {}, squares[K] = {};
   for (int64_t r = 0; r < rows; ++r)
+    DISPR_UNROLL_FULLY
     for (int k = 0; k < K; ++k) sum[k] += load<V>(x + r * channels + k * L, width);
+  DISPR_UNROLL_FULLY
   for (int k = 0; k < K; ++k) sum[k] *= T(1) / T(rows);
   for (int64_t r = 0; r < rows; ++r)
+    DISPR_UNROLL_FULLY
     for (int k = 0; k < K; ++k) {
       const V d = load<V>(x + r * channels + k * L, width) - sum[k];
       deviations[k] += d;
@@ -137,11 +140,13 @@ inline Moments<double> moments_of_run(const S* x, int64_t count) {
     const int64_t here = smaller(kBlock, count - start), whole = here / (4 * L) * (4 * L);
     V sum[4] = {}, deviations[4] = {}, squares[4] = {};
     for (int64_t i = 0; i < whole; i += 4 * L)
+      DISPR_UNROLL_FULLY
       for (int k = 0; k < 4; ++k) sum[k] += load<V>(from + i + k * L, Whole{});
     double total = sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
     for (int64_t i = whole; i < here; ++i) total += as_double(from[i]);
     const T mean = T(total / double(here));
     for (int64_t i = 0; i < whole; i += 4 * L)
+      DISPR_UNROLL_FULLY
       for (int k = 0; k < 4; ++k) {
         const V d = load<V>(from + i + k * L, Whole{}) - mean;
         deviations[k] += d;

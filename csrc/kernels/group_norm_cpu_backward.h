@@ -18,6 +18,8 @@ inline V silu_slope(V u) {
   return s * (T(1) + u * (T(1) - s));
 }
 
+constexpr int64_t kRun = 16;  // numbers added one by one; the sums of runs are added in a second level
+
 // Sums over a block of voxels of du and of du (x − centre), for K vectors of neighbouring channels.
 template <class V, int K, class S, class Width>
 inline void block_sums(const S* grad, const S* x, int64_t rows, int64_t channels, const ScalarOf<V>* centre,
@@ -25,18 +27,28 @@ inline void block_sums(const S* grad, const S* x, int64_t rows, int64_t channels
                        Width width) {
   constexpr int64_t L = Lanes<V>::count;
   V sum[K] = {}, product[K] = {}, mid[K], by[K], plus[K];
+  DISPR_UNROLL_FULLY
   for (int k = 0; k < K; ++k) {
     mid[k] = load<V>(centre + k * L, Whole{});
     by[k] = load<V>(gain + k * L, Whole{});
     plus[k] = load<V>(offset + k * L, Whole{});
   }
-  for (int64_t r = 0; r < rows; ++r)
+  for (int64_t start = 0; start < rows; start += kRun) {
+    V run_sum[K] = {}, run_product[K] = {};
+    for (int64_t r = start; r < smaller(start + kRun, rows); ++r)
+      DISPR_UNROLL_FULLY
+      for (int k = 0; k < K; ++k) {
+        const V centred = load<V>(x + r * channels + k * L, width) - mid[k];
+        const V grad_u = load<V>(grad + r * channels + k * L, width) * silu_slope<V>(centred * by[k] + plus[k]);
+        run_sum[k] += grad_u;
+        run_product[k] += grad_u * centred;
+      }
+    DISPR_UNROLL_FULLY
     for (int k = 0; k < K; ++k) {
-      const V centred = load<V>(x + r * channels + k * L, width) - mid[k];
-      const V grad_u = load<V>(grad + r * channels + k * L, width) * silu_slope<V>(centred * by[k] + plus[k]);
-      sum[k] += grad_u;
-      product[k] += grad_u * centred;
+      sum[k] += run_sum[k];
+      product[k] += run_product[k];
     }
+  }
   for (int64_t i = 0; i < K * L; ++i) {
     sums[i] += double(reinterpret_cast<const ScalarOf<V>*>(sum)[i]);
     products[i] += double(reinterpret_cast<const ScalarOf<V>*>(product)[i]);
@@ -69,15 +81,21 @@ inline void sums_of_run(const Cut& cut, const Slice& slice, const S* grad, const
   const int64_t table = cut.table(slice.n) + slice.channel;
   const V centre = V{} + affine.centre[table], gain = V{} + affine.gain[table], offset = V{} + affine.offset[table];
   *sums = *products = 0;
+  constexpr int64_t run = kRun * Lanes<V>::count;
   for (int64_t start = 0; start < slice.count; start += kBlock) {
-    const int64_t from = slice.offset + start;
     V sum = {}, product = {};
-    for_each_vector<V>(smaller(kBlock, slice.count - start), [&](int64_t i, auto width) {
-      const V centred = load<V>(x + from + i, width) - centre;
-      const V grad_u = load<V>(grad + from + i, width) * silu_slope<V>(centred * gain + offset);
-      sum += grad_u;
-      product += grad_u * centred;
-    });
+    for (int64_t piece = start; piece < smaller(start + kBlock, slice.count); piece += run) {
+      const int64_t from = slice.offset + piece;
+      V run_sum = {}, run_product = {};
+      for_each_vector<V>(smaller(run, slice.count - piece), [&](int64_t i, auto width) {
+        const V centred = load<V>(x + from + i, width) - centre;
+        const V grad_u = load<V>(grad + from + i, width) * silu_slope<V>(centred * gain + offset);
+        run_sum += grad_u;
+        run_product += grad_u * centred;
+      });
+      sum += run_sum;
+      product += run_product;
+    }
     *sums += sum_of_lanes(sum);
     *products += sum_of_lanes(product);
   }

@@ -19,19 +19,30 @@ struct Tile {
 // tile += a · b, with a's rows `stride` apart and b a panel: for each of `depth` steps, kColumns neighbouring values.
 template <class V>
 inline void multiply(Tile<V>& tile, const ScalarOf<V>* a, int64_t stride, const ScalarOf<V>* b, int64_t depth) {
-  Tile<V> t = tile;
+  V sums[kRows][2];
+  DISPR_UNROLL_FULLY
+  for (int r = 0; r < kRows; ++r) {
+    sums[r][0] = tile.sums[r][0];
+    sums[r][1] = tile.sums[r][1];
+  }
   for (int64_t k = 0; k < depth; ++k) {
     const V b0 = load<V>(b + k * kColumns<V>, Whole{}), b1 = load<V>(b + k * kColumns<V> + Lanes<V>::count, Whole{});
+    DISPR_UNROLL_FULLY
     for (int r = 0; r < kRows; ++r) {
-      t.sums[r][0] += a[r * stride + k] * b0;
-      t.sums[r][1] += a[r * stride + k] * b1;
+      sums[r][0] += a[r * stride + k] * b0;
+      sums[r][1] += a[r * stride + k] * b1;
     }
   }
-  tile = t;
+  DISPR_UNROLL_FULLY
+  for (int r = 0; r < kRows; ++r) {
+    tile.sums[r][0] = sums[r][0];
+    tile.sums[r][1] = sums[r][1];
+  }
 }
 
 template <class V>
 inline void load_tile(Tile<V>& tile, const ScalarOf<V>* from, int64_t stride) {
+  DISPR_UNROLL_FULLY
   for (int r = 0; r < kRows; ++r)
     for (int half = 0; half < 2; ++half)
       tile.sums[r][half] = load<V>(from + r * stride + half * Lanes<V>::count, Whole{});
@@ -39,6 +50,7 @@ inline void load_tile(Tile<V>& tile, const ScalarOf<V>* from, int64_t stride) {
 
 template <class V>
 inline void store_tile(const Tile<V>& tile, ScalarOf<V>* to, int64_t stride) {
+  DISPR_UNROLL_FULLY
   for (int r = 0; r < kRows; ++r)
     for (int half = 0; half < 2; ++half) store(to + r * stride + half * Lanes<V>::count, tile.sums[r][half], Whole{});
 }

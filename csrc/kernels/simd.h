@@ -16,11 +16,14 @@
 
 #include "parallel.h"
 
-// The compiler repeats the body of the next loop, so that independent vectors fill each other's waiting times.
+// The compiler writes the body of the next loop out four times, so that independent vectors fill each other's waiting
+// times; or as often as the loop runs, so that arrays of vectors stay in registers.
 #if defined(__clang__)
 #define DISPR_UNROLL _Pragma("clang loop unroll_count(4)")
+#define DISPR_UNROLL_FULLY _Pragma("clang loop unroll(full)")
 #else
 #define DISPR_UNROLL _Pragma("GCC unroll 4")
+#define DISPR_UNROLL_FULLY _Pragma("GCC unroll 16")
 #endif
 
 namespace dispr {

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import torch
 
-from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops import cuda, plain
 
 KERNELS_VARIABLE = "DISPR_KERNELS"
 """Environment variable: ``off`` for plain PyTorch, or the path of another build of the library."""
@@ -44,9 +44,9 @@ class KernelsStatus(TypedDict):
     instruction_set
         The CPU path chosen at run time: ``avx2``, ``generic``, or ``torch`` when not built.
     cuda
-        Whether the library holds kernels for CUDA devices.
+        Whether compiled kernels run on a CUDA device here.
     reason
-        Why no compiled kernels run, and what to do; None when they do.
+        Why no compiled kernels run, or none on the CUDA device that is there; None when nothing is amiss.
     """
 
     built: bool
@@ -60,13 +60,21 @@ def kernels_status() -> KernelsStatus:
     """Tell whether the compiled kernels are in use, and if not, why."""
     if _NATIVE is None:
         return {"built": False, "path": None, "instruction_set": "torch", "cuda": False, "reason": _REASON}
+    why_not = _why_not_on_cuda(_NATIVE) if torch.cuda.is_available() else None
     return {
         "built": True,
         "path": _NATIVE._name,
         "instruction_set": _NATIVE.dispr_instruction_set().decode(),
-        "cuda": bool(_NATIVE.dispr_has_cuda()),
-        "reason": None,
+        "cuda": torch.cuda.is_available() and why_not is None,
+        "reason": why_not,
     }
+
+
+def _why_not_on_cuda(native: ctypes.CDLL) -> str | None:
+    if not native.dispr_has_cuda():
+        return "the kernels were built without CUDA; install nvcc, then reinstall dispr with DISPR_BUILD=cuda"
+    differs = cuda.disagreement()
+    return differs and f"on this CUDA device plain PyTorch stands in for the kernels: {differs}"
 
 
 def choose_instruction_set(name: str) -> bool:
@@ -102,6 +110,8 @@ def _load_native() -> tuple[ctypes.CDLL | None, str | None]:
     except OSError as error:
         return None, f"{path} cannot be loaded ({error}); reinstall dispr"
     native.dispr_instruction_set.restype = ctypes.c_char_p
+    if native.dispr_has_cuda():
+        cuda.register(LIBRARY, _SCHEMAS)
     return native, None
 
 

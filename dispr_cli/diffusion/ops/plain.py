@@ -6,6 +6,8 @@ Layout rule of every operation here and in ``csrc``: a result is channels-last w
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,6 +26,10 @@ def output_format(x: Tensor) -> torch.memory_format:
 def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
     """Precision of sums and parameters: float64 for float64 tensors, float32 for every other."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _voxels(x: Tensor) -> int:
+    return math.prod(x.shape[2:])
 
 
 def _per_channel(values: Tensor, x: Tensor) -> Tensor:
@@ -58,8 +64,10 @@ def group_norm_silu(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (y, mean, rstd) of ``silu(group_norm(x) * (1 + scale) + shift) + residual``."""
     layout, dtype = output_format(x), statistics_dtype(x.dtype)
-    groups = x.to(dtype).reshape(x.shape[0], num_groups, -1)  # (N, G, C/G · voxels)
-    variance, mean = torch.var_mean(groups, dim=2, correction=0)
+    batch, channels = x.shape[:2]
+    groups = x.to(dtype).reshape(batch, num_groups, channels // num_groups * _voxels(x))
+    mean = groups.mean(2)
+    variance = (groups - mean.unsqueeze(2)).square().mean(2)
     rstd = torch.rsqrt(variance + eps)
     normalised = (x.to(dtype) - _per_group(mean, x)) * _per_group(rstd, x)
     y = F.silu(_pre_activation(normalised, weight, bias, scale, shift))
@@ -81,20 +89,21 @@ def group_norm_silu_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of x, weight, bias, scale and shift; that of the residual is ``grad`` itself."""
     layout, dtype = output_format(x), statistics_dtype(x.dtype)
-    spatial = tuple(range(2, x.dim()))
+    batch, channels = x.shape[:2]
+    in_channels = (batch, channels, _voxels(x))
+    in_groups = (batch, num_groups, channels // num_groups * _voxels(x))
     normalised = (x.to(dtype) - _per_group(mean, x)) * _per_group(rstd, x)
     u = _pre_activation(normalised, weight, bias, scale, shift)
     sigmoid = torch.sigmoid(u)
     grad_u = grad.to(dtype) * sigmoid * (1 + u * (1 - sigmoid))
     # All parameter gradients follow from two sums per (sample, channel).
-    sum_grad = grad_u.sum(dim=spatial)
-    sum_grad_normalised = (grad_u * normalised).sum(dim=spatial)
+    sum_grad = grad_u.reshape(in_channels).sum(2)
+    sum_grad_normalised = (grad_u * normalised).reshape(in_channels).sum(2)
     gain = torch.ones_like(sum_grad) if scale is None else 1 + scale
     grad_weight, grad_bias = (gain * sum_grad_normalised).sum(0), (gain * sum_grad).sum(0)
     grad_scale = weight * sum_grad_normalised + bias * sum_grad
     # x̂ has zero mean and unit variance in its group, so dx = rstd (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂)).
     grad_normalised = grad_u * _per_channel(gain * weight, x)
-    in_groups = (x.shape[0], num_groups, -1)
     mean_grad = grad_normalised.reshape(in_groups).mean(2)
     mean_product = (grad_normalised * normalised).reshape(in_groups).mean(2)
     centred = grad_normalised - _per_group(mean_grad, x) - normalised * _per_group(mean_product, x)
@@ -119,7 +128,7 @@ def attention_3d(
     normalised = F.group_norm(x, num_groups, norm_weight.to(dtype), norm_bias.to(dtype), eps)
     tokens = normalised.flatten(2).transpose(1, 2)  # (N, T, C)
     qkv = F.linear(tokens, qkv_weight.to(dtype), qkv_bias.to(dtype))
-    in_heads = qkv.reshape(batch, -1, 3, num_heads, channels // num_heads)
+    in_heads = qkv.reshape(batch, _voxels(x), 3, num_heads, channels // num_heads)
     q, k, v = in_heads.permute(2, 0, 3, 1, 4)  # each (N, heads, T, C/heads)
     mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (N, T, C)
     projected = F.linear(mixed, proj_weight.to(dtype), proj_bias.to(dtype)).transpose(1, 2)

@@ -56,8 +56,10 @@ def check_forward_and_backward(case: Case, groups: int, what: object) -> None:
         grad.double(), x.double(), *truth[1:], groups, *exact_parameters
     )
     names = ("x", "weight", "bias", "scale", "shift")
+    # The three terms of dx (see plain.group_norm_silu_backward) cancel where a group hardly varies.
+    terms = {"x": (grad.abs().max() * weight.abs().max() * ours[2].abs().max()).item()} if x.numel() else {}
     for name, of, by_plain, true in zip(names, back, plain_back, true_back, strict=True):
-        assert_law(of, by_plain, true, (what, name))
+        assert_law(of, by_plain, true, (what, name), terms.get(name, 0))
 
 
 @pytest.mark.parametrize(("shape", "groups"), SHAPES)
@@ -187,7 +189,8 @@ def test_operators_hold_to_the_contract_of_custom_operators() -> None:
     for channels_last in (False, True):
         x, *rest = (tensor.requires_grad_() for tensor in draw((2, 8, 3, 4, 5), torch.float32, channels_last))
         torch.library.opcheck(torch.ops.dispr.group_norm_silu, (x, 4, *rest[:2], 1e-5, *rest[2:]))
-        torch.library.opcheck(torch.ops.dispr.group_norm_silu, (x[..., ::2], 4, *rest[:2], 1e-5))
+        strided = x.detach()[..., ::2].requires_grad_()
+        torch.library.opcheck(torch.ops.dispr.group_norm_silu, (strided, 4, *rest[:2], 1e-5))
 
 
 def test_plain_version_is_what_pytorch_composes() -> None:

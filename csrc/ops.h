@@ -1,0 +1,74 @@
+// The operators as PyTorch calls them, written once for all devices: read the arguments, allocate the results, run.
+//
+// A Device says what its kernels ask for (`reads_float16`) and runs them: run(x, arguments).
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/group_norm.h"
+#include "tensors.h"
+
+namespace dispr {
+
+// group_norm_silu(x, num_groups, weight, bias, eps, scale?, shift?, residual?) -> (y, mean, rstd)
+template <class Device>
+void group_norm_silu(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {false, Device::reads_float16});
+  const int64_t groups = int_from(stack[1]);
+  const Tensor weight = in.parameter(tensor_from(stack[2])), bias = in.parameter(tensor_from(stack[3]));
+  const double eps = float_from(stack[4]);
+  const Tensor scale = in.parameter(optional_tensor_from(stack[5]));
+  const Tensor shift = in.parameter(optional_tensor_from(stack[6]));
+  const Tensor residual = in.like_x(optional_tensor_from(stack[7]));
+  const Sizes per_group{in.sizes[0], groups};
+  Tensor y = in.new_like_x(), mean = in.new_parameter(per_group), rstd = in.new_parameter(per_group);
+  Device::run(in.x, GroupNormForward{in.shape(groups), in.storage, eps, in.x.data(), weight.data(), bias.data(),
+                                     scale.data(), shift.data(), residual.data(), y.data(), mean.data(),
+                                     rstd.data()});
+  stack[0] = in.result(std::move(y));
+  stack[1] = word_from(std::move(mean));
+  stack[2] = word_from(std::move(rstd));
+}
+
+// group_norm_silu_backward(grad, x, mean, rstd, num_groups, weight, bias, scale?, shift?)
+//   -> (grad_x, grad_weight, grad_bias, grad_scale, grad_shift)
+template <class Device>
+void group_norm_silu_backward(StableIValue* stack, uint64_t, uint64_t) {
+  Tensor any_grad = tensor_from(stack[0]);
+  const Input in(tensor_from(stack[1]), {false, Device::reads_float16});
+  const Tensor grad = in.like_x(std::move(any_grad));
+  const Tensor mean = in.parameter(tensor_from(stack[2])), rstd = in.parameter(tensor_from(stack[3]));
+  const GroupNormShape shape = in.shape(int_from(stack[4]));
+  const Tensor weight = in.parameter(tensor_from(stack[5])), bias = in.parameter(tensor_from(stack[6]));
+  const Tensor scale = in.parameter(optional_tensor_from(stack[7]));
+  const Tensor shift = in.parameter(optional_tensor_from(stack[8]));
+  const Sizes per_channel{shape.channels}, per_sample{shape.samples, shape.channels};
+  Tensor grad_x = in.new_like_x();
+  Tensor grad_weight = in.new_parameter(per_channel), grad_bias = in.new_parameter(per_channel);
+  Tensor grad_scale = in.new_parameter(per_sample), grad_shift = in.new_parameter(per_sample);
+  Device::run(in.x, GroupNormBackward{shape, in.storage, grad.data(), in.x.data(), mean.data(), rstd.data(),
+                                      weight.data(), bias.data(), scale.data(), shift.data(), grad_x.data(),
+                                      grad_weight.data(), grad_bias.data(), grad_scale.data(), grad_shift.data()});
+  stack[0] = in.result(std::move(grad_x));
+  stack[1] = word_from(std::move(grad_weight));
+  stack[2] = word_from(std::move(grad_bias));
+  stack[3] = word_from(std::move(grad_scale));
+  stack[4] = word_from(std::move(grad_shift));
+}
+
+// attention_3d(x, heads, groups, norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias, eps) -> y
+template <class Device>
+void attention_3d(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {true, Device::reads_float16});
+  const GroupNormShape shape = in.shape(int_from(stack[2]));
+  const Tensor norm_weight = in.parameter(tensor_from(stack[3])), norm_bias = in.parameter(tensor_from(stack[4]));
+  const Tensor qkv_weight = in.parameter(tensor_from(stack[5])), qkv_bias = in.parameter(tensor_from(stack[6]));
+  const Tensor proj_weight = in.parameter(tensor_from(stack[7])), proj_bias = in.parameter(tensor_from(stack[8]));
+  Tensor y = in.new_like_x();
+  Device::run(in.x, AttentionForward{shape.samples, shape.channels, shape.voxels, shape.groups, int_from(stack[1]),
+                                     in.storage, float_from(stack[9]), in.x.data(), norm_weight.data(),
+                                     norm_bias.data(), qkv_weight.data(), qkv_bias.data(), proj_weight.data(),
+                                     proj_bias.data(), y.data()});
+  stack[0] = in.result(std::move(y));
+}
+
+}  // namespace dispr

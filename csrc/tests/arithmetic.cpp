@@ -1,0 +1,129 @@
+// The arithmetic that CPU and CUDA kernels share, tried on the CPU: joining moments, the online softmax, and the walk
+// of blocks and threads over a tensor. Prints what failed; exits with the number of failures.
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <vector>
+
+#include "../kernels/moments.h"
+#include "../kernels/online_softmax.h"
+#include "../kernels/walk.h"
+
+namespace {
+
+using namespace dispr;
+
+int failures = 0;
+
+void expect(bool holds, const char* sentence) {
+  if (holds) return;
+  std::printf("failed: %s\n", sentence);
+  ++failures;
+}
+
+bool close(double a, double b, double tolerance) { return std::fabs(a - b) <= tolerance * (1 + std::fabs(b)); }
+
+Moments<double> two_pass(const std::vector<double>& x) {
+  double mean = 0, m2 = 0;
+  for (double v : x) mean += v / double(x.size());
+  for (double v : x) m2 += (v - mean) * (v - mean);
+  return {double(x.size()), mean, m2};
+}
+
+template <class T>
+Moments<T> one_by_one(const std::vector<double>& x, size_t begin, size_t end) {
+  Moments<T> all{0, 0, 0};
+  for (size_t i = begin; i < end; ++i) all = include(all, T(x[i]));
+  return all;
+}
+
+void moments() {
+  std::mt19937 random(1);
+  std::normal_distribution<double> normal(1e3, 1);
+  std::vector<double> x(1000);
+  for (double& v : x) v = float(normal(random));
+  const Moments<double> truth = two_pass(x);
+  const Moments<double> welford = one_by_one<double>(x, 0, x.size());
+  expect(close(welford.mean, truth.mean, 1e-13) && close(welford.m2, truth.m2, 1e-10), "Welford gives the two-pass moments");
+  const Moments<float> welford_float = one_by_one<float>(x, 0, x.size());
+  expect(close(welford_float.m2, truth.m2, 1e-4), "in float, a spread of 1 about a mean of 1000 keeps four digits");
+  for (size_t cut : {size_t(0), size_t(1), size_t(137), size_t(999), x.size()}) {
+    const Moments<double> joined = merge(one_by_one<double>(x, 0, cut), one_by_one<double>(x, cut, x.size()));
+    expect(joined.count == 1000 && close(joined.mean, truth.mean, 1e-13) && close(joined.m2, truth.m2, 1e-10),
+           "two joined sets, one of them perhaps empty, have the moments of the whole");
+  }
+  const Moments<float> empty = merge(Moments<float>{0, 0, 0}, Moments<float>{0, 0, 0});
+  expect(empty.count == 0 && empty.mean == 0 && empty.m2 == 0, "two empty sets join without a division by zero");
+}
+
+void softmax() {
+  std::mt19937 random(2);
+  std::normal_distribution<double> normal(0, 30);
+  std::vector<double> scores(257);
+  for (double& v : scores) v = normal(random);
+  double max = -HUGE_VAL, sum = 0;
+  for (double v : scores) max = v > max ? v : max;
+  for (double v : scores) sum += std::exp(v - max);
+  SoftmaxState<double> online = no_scores<double>();
+  for (double v : scores) online = merge(online, SoftmaxState<double>{v, 1});
+  expect(online.max == max && close(online.sum, sum, 1e-13), "scores taken in one by one give the softmax of all");
+  const SoftmaxState<double> nothing = merge(no_scores<double>(), no_scores<double>());
+  expect(nothing.sum == 0 && nothing.sum == nothing.sum, "no scores joined with no scores are no NaN");
+  const SoftmaxState<float> far = merge(SoftmaxState<float>{-3e38f, 1}, SoftmaxState<float>{3e38f, 1});
+  expect(far.max == 3e38f && far.sum == 1, "scores at both ends of float's range do not overflow");
+}
+
+// Every element must be walked once, by one thread, as a part of the sample and column it belongs to.
+void walks(const View& view, int64_t elements, int64_t threads) {
+  std::vector<int> seen(size_t(elements), 0);
+  bool inside = true, in_column = true;
+  for (int64_t block = 0; block < view.blocks(); ++block)
+    for (int64_t thread = 0; thread < threads; ++thread) {
+      const Walk way = walk(view, block, thread, threads);
+      if (!way.active) continue;
+      for (int64_t row = way.row; row < way.last; row += way.step)
+        for (int64_t j = 0; j < view.width; ++j) {
+          const int64_t at = view.offset(way.sample, row, way.column) + j;
+          inside = inside && at >= 0 && at < elements;
+          in_column = in_column && at / view.width % view.columns == way.column &&
+                      at / (view.width * view.columns * view.rows) == way.sample;
+          if (at >= 0 && at < elements) ++seen[size_t(at)];
+        }
+    }
+  bool once = true;
+  for (int count : seen) once = once && count == 1;
+  expect(inside, "no thread leaves the tensor");
+  expect(in_column, "a thread stays in its sample and column");
+  expect(once, "every element is walked exactly once");
+}
+
+void views() {
+  const int64_t threads = 256;
+  for (bool channels_last : {false, true})
+    for (const GroupNormShape& s : {GroupNormShape{2, 64, 343, 8, channels_last},
+                                    GroupNormShape{3, 48, 512, 6, channels_last},
+                                    GroupNormShape{1, 600, 40, 4, channels_last},
+                                    GroupNormShape{1, 24, 9000, 3, channels_last},
+                                    GroupNormShape{5, 7, 1, 7, channels_last},
+                                    GroupNormShape{2, 2100, 8, 1, channels_last}})
+      for (int64_t width : {1, 2, 4, 8}) {
+        const int64_t divisible = channels_last ? s.channels / s.groups : s.voxels;
+        if (divisible % width != 0) continue;
+        const int64_t elements = s.samples * s.channels * s.voxels;
+        walks(moments_view(s, width, threads), elements, threads);
+        walks(channels_view(s, width, threads), elements, threads);
+        GroupNormShape alone = s;
+        alone.samples = 1;
+        expect(channels_view(alone, width, threads).parts == channels_view(s, width, threads).parts,
+               "a sample is cut the same way in any batch");
+      }
+}
+
+}  // namespace
+
+int main() {
+  moments();
+  softmax();
+  views();
+  return failures;
+}
