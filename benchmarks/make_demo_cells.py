@@ -1,6 +1,6 @@
 """Make the phantom cells that ship with the package (seed 2; the shipped weights never saw it).
 
-    python benchmarks/make_demo_cells.py dispr_cli/demo_cells
+python benchmarks/make_demo_cells.py dispr_cli/demo_cells
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dispr_cli.inputs.phantoms.write import write_phantoms
 
 
 def main(out: Path) -> None:
-    """Write one cell of each class; volumes are compressed, everything else is as ``dispr phantom`` writes it."""
+    """Write one cell of each class as ``dispr phantom`` does, its volume compressed."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "cells"
         write_phantoms(made, len(PHANTOM_CLASSES), seed=2)

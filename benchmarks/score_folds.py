@@ -2,8 +2,8 @@
 
     python benchmarks/score_folds.py CELLS.npz --weights local/folds --steps 1,2,4,6,8
 
-Every cell is reconstructed by the network of its own fold. Writes ``benchmarks/results/folds.json``: means over
-cells with 95 % bootstrap intervals, for each number of steps.
+Every cell is reconstructed by the network of its own fold. Writes ``benchmarks/results/folds.json``: means
+over cells with 95 % bootstrap intervals, for each number of steps.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def score(truth: np.ndarray, samples: np.ndarray) -> dict[str, float]:
     return {
         "iou_one": float(np.mean([iou(s, truth) for s in samples])),
         "iou_vote": iou(vote, truth),
-        "iou_between_samples": float(np.mean([iou(samples[i], samples[j]) for i, j in pairs])) if pairs else 1.0,
+        "iou_between_samples": float(np.mean([iou(samples[i], samples[j]) for i, j in pairs]))
+        if pairs
+        else 1.0,
         "volume_error_one": float(np.mean(np.abs(volumes - true_volume))) / true_volume,
         "volume_error_median": abs(float(np.median(volumes)) - true_volume) / true_volume,
         "volume_spread": float(volumes.std(ddof=1)) / true_volume if len(samples) > 1 else 0.0,
@@ -79,7 +81,9 @@ def summarise(scores: list[dict[str, float]], names: list[str]) -> dict[str, obj
     summary: dict[str, object] = {"n": len(scores)}
     for measure in scores[0]:
         values = np.array([cell[measure] for cell in scores])
-        by_class = {c: float(values[[class_of(n) == c for n in names]].mean()) for c in sorted(map(class_of, names))}
+        by_class = {
+            c: float(values[[class_of(n) == c for n in names]].mean()) for c in sorted(map(class_of, names))
+        }
         summary[measure] = {
             "mean": float(values.mean()),
             "sd": float(values.std(ddof=1)),
@@ -91,7 +95,9 @@ def summarise(scores: list[dict[str, float]], names: list[str]) -> dict[str, obj
 
 def main() -> None:
     """Reconstruct and score, one number of steps after the other."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cells", type=Path)
     parser.add_argument("--weights", type=Path, default=Path("local/folds"))
     parser.add_argument("--folds", default="0,1,2,3,4")
@@ -114,12 +120,19 @@ def main() -> None:
             if args.sigma_max:
                 config = dataclasses.replace(checkpoint.denoiser.config, sigma_max=args.sigma_max)
                 checkpoint.denoiser.config = config
-            method = DiffusionMethod(checkpoint, SamplerConfig(args.sampler, steps), choose_device(args.device))
+            method = DiffusionMethod(
+                checkpoint, SamplerConfig(args.sampler, steps), choose_device(args.device)
+            )
             for index in np.flatnonzero(fold == k):
                 samples = method.reconstruct([as_cell(cells, index)], args.samples, seed=0)[0]
                 scores.append(score(occupancy_of(cells, index), samples))
                 names.append(cells.names[index])
-        result = {"steps": steps, "sampler": args.sampler, "weights_sha256": hashes, **summarise(scores, names)}
+        result = {
+            "steps": steps,
+            "sampler": args.sampler,
+            "weights_sha256": hashes,
+            **summarise(scores, names),
+        }
         results.append(result)
         means = {k: round(v["mean"], 3) for k, v in result.items() if isinstance(v, dict) and "mean" in v}
         print(args.sampler, steps, means, flush=True)

@@ -29,7 +29,7 @@ NUM_FOLDS = 5
 def stage_cells(
     stage: str, real: TrainingCells, phantoms: TrainingCells | None, share: float
 ) -> tuple[TrainingCells, np.ndarray]:
-    """Choose the cells a stage may see and their odds; ``share`` of the draws are phantoms beside real cells."""
+    """Choose the cells a stage may see and their odds; ``share`` of the draws are phantoms."""
     if stage == "phantoms":
         assert phantoms is not None, "--phantoms is needed for the first stage"
         return phantoms, np.ones(len(phantoms))

@@ -23,7 +23,7 @@ ALLOWED = {
     "study": {"errors", "config", "shape"},
     "diffusion": {"errors", "config", "inputs", "method"},
 }
-"""Rooms of ours that each room may import, besides itself; rooms not named here may import all but commands."""
+"""Rooms of ours that each may import, besides itself; those not named here may import all but commands."""
 
 FOREIGN = {
     "typer": {"commands", "__main__"},

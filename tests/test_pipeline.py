@@ -42,7 +42,9 @@ def volumes_by_name(store: VolumeStore) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(phantom_folder: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
+def undisturbed(
+    phantom_folder: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> VolumeStore:
     return run(phantom_folder, tmp_path_factory.mktemp("undisturbed") / "out.zarr", tiny_weights)
 
 
@@ -73,7 +75,7 @@ def test_the_order_of_the_input_changes_nothing(
         assert (store.read(f"{(5 * i + 3) % 7}") == wanted).all()
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -89,14 +91,14 @@ class StopAfter:
     def reconstructed(self, done: int, failed: object) -> None:
         self.left -= 1
         if self.left == 0:
-            raise Stopped
+            raise StoppedError
 
 
 def test_an_interrupted_run_keeps_what_was_finished_and_goes_on(
     phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.zarr"
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(phantom_folder, out, tiny_weights, 2, events=StopAfter(2))
     kept = open_store(out)
     assert kept.progress().done == 4
@@ -135,7 +137,9 @@ def test_a_killed_process_leaves_a_store_that_can_be_continued(
     assert_same(open_store(out), undisturbed)
 
 
-def test_one_bad_cell_never_stops_the_others(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+def test_one_bad_cell_never_stops_the_others(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
     source = tmp_path / "cells"
     shutil.copytree(phantom_folder, source)
     bad = sorted((source / "image").iterdir())[2]

@@ -22,9 +22,11 @@ from dispr_cli.commands.options import (
 )
 from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
+from dispr_cli.inputs.settings import InputSettings
 
 _RUN = ReconstructConfig()
 _SAMPLER = SamplerConfig()
+_INPUTS = InputSettings()
 
 
 def reconstruct(
@@ -95,6 +97,18 @@ def reconstruct(
         Optional[int],  # noqa: UP045
         typer.Option("--plane", help="Plane of a stack, from 0.", rich_help_panel=INPUT),
     ] = None,
+    min_cell_pixels: Annotated[
+        int,
+        typer.Option(
+            "--min-cell-pixels", help="Smaller regions are specks, not cells.", rich_help_panel=INPUT
+        ),
+    ] = _INPUTS.min_cell_pixels,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            "--max-pixels", help="Images of more pixels are refused before decoding.", rich_help_panel=INPUT
+        ),
+    ] = _INPUTS.max_pixels,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be read and left out; write nothing.")
     ] = False,
@@ -137,7 +151,6 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.plan import plan_cells
-    from dispr_cli.inputs.settings import InputSettings
 
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
     chosen = SamplerConfig(sampler, steps)
@@ -149,6 +162,8 @@ def reconstruct(
         labels=labels,  # type: ignore[arg-type]
         border=border,  # type: ignore[arg-type]
         scale=scale,  # type: ignore[arg-type]
+        min_cell_pixels=min_cell_pixels,
+        max_pixels=max_pixels,
     )
     plan = plan_cells(source, inputs)
     if dry_run:

@@ -159,7 +159,8 @@ class TrainingProgress:
         """Show how the average does on held-out cells."""
         self.message(
             f"held out after {step.examples} examples: IoU {metrics.iou:.3f}, "
-            f"volume error {100 * metrics.volume_error:.1f} %, IoU between two samples {metrics.sample_iou:.3f}"
+            f"volume error {100 * metrics.volume_error:.1f} %, "
+            f"IoU between two samples {metrics.sample_iou:.3f}"
         )
 
 

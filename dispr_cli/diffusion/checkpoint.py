@@ -67,7 +67,7 @@ def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tens
         If the file is missing, not safetensors (pickles are refused unread), damaged or of another format.
     """
     head = _head(path)
-    # A safetensors file is the length of its header in 8 bytes, then JSON; that length may look like a pickle.
+    # A safetensors file is the length of its header in 8 bytes, then JSON; the length may look like a pickle.
     if head[8:9] != b"{" and (head[:2] == b"PK" or head[:1] == b"\x80"):
         raise WeightsError(
             f"{path}: is a pickled checkpoint, which can run code when it is opened, and was not read. "

@@ -204,4 +204,3 @@ class Trainer:
             "cells": len(self.cells),
         }
         return dict(json.loads(json.dumps(run)))
-

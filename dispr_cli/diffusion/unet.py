@@ -215,7 +215,7 @@ class DenoisingUNet(nn.Module):
         """
         fine, coarse, summary = condition
         embedding = F.silu(self.noise_level(fourier_features(log_sigma)) + summary)
-        # Which layout a 1x1 convolution returns depends on the number of threads; sums then differ in the last bit.
+        # Which layout a 1x1 convolution returns depends on the number of threads, and with it the last bit.
         h = self.enter(space_to_depth(x, self.config.patch)) + fine
         h = h.contiguous(memory_format=torch.channels_last_3d)
         for block in self.down_blocks:

@@ -74,10 +74,14 @@ def test_train_learns_from_a_folder_and_its_weights_work(phantom_folder: Path, t
         ("batch_size = 0", ("batch_size is 0",)),
     ],
 )
-def test_bad_training_settings(phantom_folder: Path, tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+def test_bad_training_settings(
+    phantom_folder: Path, tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text(text)
-    assert_told(dispr("train", phantom_folder, "--out", tmp_path / "m.safetensors", "--config", settings), *words)
+    assert_told(
+        dispr("train", phantom_folder, "--out", tmp_path / "m.safetensors", "--config", settings), *words
+    )
 
 
 def test_training_without_truth_says_so(phantom_folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def dispr(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dispr_cli", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd or ROOT, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=cwd or ROOT, env=environment
+    )
 
 
 def assert_told(result: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -31,7 +33,9 @@ def assert_told(result: subprocess.CompletedProcess[str], *words: str) -> None:
 
 def test_a_folder_becomes_a_store(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
-    result = dispr("reconstruct", phantom_folder, out, "--samples", 2, "--steps", 1, "--weights", tiny_weights)
+    result = dispr(
+        "reconstruct", phantom_folder, out, "--samples", 2, "--steps", 1, "--weights", tiny_weights
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == f"store:   {out}"
     assert f"table:   {out / 'cells.csv'}" in result.stdout
@@ -50,7 +54,9 @@ def test_json_and_quiet(phantom_folder: Path, tiny_weights: Path, tmp_path: Path
     assert found["store"] == str(out)
 
 
-def test_a_failed_cell_ends_in_exit_code_one(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+def test_a_failed_cell_ends_in_exit_code_one(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
     import shutil
 
     source = tmp_path / "cells"
@@ -105,7 +111,11 @@ def test_dry_run_prints_the_plan_and_writes_nothing(phantom_folder: Path, tmp_pa
     ],
 )
 def test_options_that_make_no_sense(
-    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, options: tuple[object, ...], words: tuple[str, ...]
+    phantom_folder: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    options: tuple[object, ...],
+    words: tuple[str, ...],
 ) -> None:
     given = () if "--weights" in options else ("--weights", tiny_weights)
     steps = () if "--steps" in options else ("--steps", 1)
@@ -114,7 +124,9 @@ def test_options_that_make_no_sense(
     assert_told(result, *words)
 
 
-def test_places_that_cannot_be_read_or_written(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+def test_places_that_cannot_be_read_or_written(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
     given = ("--weights", tiny_weights, "--steps", 1, "--samples", 1)
     assert_told(dispr("reconstruct", tmp_path / "nowhere", tmp_path / "out.zarr", *given), "nowhere")
     (tmp_path / "empty").mkdir()

@@ -11,6 +11,7 @@ from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
 
+
 @pytest.fixture(scope="session")
 def cells() -> list[Cell]:
     made = []

@@ -37,11 +37,15 @@ def test_mask_follows_the_focal_slice_of_the_volume(training_cells: TrainingCell
 def test_up_stays_up(training_cells: TrainingCells) -> None:
     before, after = _augmented(training_cells, STILL)
     z = torch.arange(64.0).view(1, 1, 64, 1, 1)
-    heights = [((e.distance > 0) * z).sum((1, 2, 3, 4)) / (e.distance > 0).sum((1, 2, 3, 4)) for e in (before, after)]
+    heights = [
+        ((e.distance > 0) * z).sum((1, 2, 3, 4)) / (e.distance > 0).sum((1, 2, 3, 4)) for e in (before, after)
+    ]
     assert float((heights[1] - heights[0]).abs().max()) < 0.5
 
 
-def test_the_same_generator_gives_the_same_variants_and_another_gives_others(training_cells: TrainingCells) -> None:
+def test_the_same_generator_gives_the_same_variants_and_another_gives_others(
+    training_cells: TrainingCells,
+) -> None:
     _, first = _augmented(training_cells, TrainingConfig(), 1)
     _, again = _augmented(training_cells, TrainingConfig(), 1)
     _, other = _augmented(training_cells, TrainingConfig(), 2)

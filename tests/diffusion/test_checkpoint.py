@@ -37,7 +37,7 @@ def test_the_hash_is_of_the_file(weights: Path) -> None:
 
 
 class Bomb:
-    def __reduce__(self):  # noqa: ANN204
+    def __reduce__(self):
         return (Path.touch, (Path("exploded"),))
 
 
@@ -53,7 +53,11 @@ def test_pickles_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_damage_is_told(weights: Path, tmp_path: Path) -> None:
     data = weights.read_bytes()
-    for name, content in {"cut": data[: len(data) // 2], "empty": b"", "text": b"hello, these are no weights"}.items():
+    for name, content in {
+        "cut": data[: len(data) // 2],
+        "empty": b"",
+        "text": b"hello, these are no weights",
+    }.items():
         bad = tmp_path / f"{name}.safetensors"
         bad.write_bytes(content)
         with pytest.raises(WeightsError, match=f"{name}.safetensors: is damaged or not a safetensors file"):

@@ -18,7 +18,7 @@ from tests.diffusion.tiny import make_denoiser
 CPU = torch.device("cpu")
 
 
-def make_method(sampler: SamplerConfig | None = None, notify=lambda message: None) -> DiffusionMethod:  # noqa: ANN001
+def make_method(sampler: SamplerConfig | None = None, notify=lambda message: None) -> DiffusionMethod:
     checkpoint = Checkpoint(make_denoiser(), "0" * 64, {})
     return DiffusionMethod(checkpoint, sampler or SamplerConfig("euler", 2), CPU, "fp32", notify)
 
@@ -72,7 +72,7 @@ def test_memory_running_out_halves_the_batch_says_so_and_loses_nothing(
     expected_shape = method.reconstruct(cells[:2], 2, 0).shape
     whole = DiffusionMethod._sample
 
-    def hungry(self, cells, condition, work, seed, observer=None):  # noqa: ANN001, ANN202
+    def hungry(self, cells, condition, work, seed, observer=None):
         if self.micro_batch > 1:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
         return whole(self, cells, condition, work, seed, observer)
@@ -87,7 +87,9 @@ def test_memory_running_out_halves_the_batch_says_so_and_loses_nothing(
     ]
 
 
-def test_memory_for_not_even_one_volume_is_an_error(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_not_even_one_volume_is_an_error(
+    cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def starving(*arguments: object) -> None:
         raise MemoryError
 

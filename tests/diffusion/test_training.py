@@ -65,7 +65,7 @@ def test_cells_without_odds_are_never_drawn(training_cells: TrainingCells) -> No
     drawn: list[int] = []
 
     class Recorder(TrainingCells):
-        def examples(self, index, device):  # noqa: ANN001, ANN202
+        def examples(self, index, device):
             drawn.extend(index)
             return super().examples(index, device)
 
@@ -74,7 +74,9 @@ def test_cells_without_odds_are_never_drawn(training_cells: TrainingCells) -> No
     assert set(drawn) == {2}
 
 
-def test_a_run_stops_in_time_goes_on_and_leaves_weights(training_cells: TrainingCells, tmp_path: Path) -> None:
+def test_a_run_stops_in_time_goes_on_and_leaves_weights(
+    training_cells: TrainingCells, tmp_path: Path
+) -> None:
     out = tmp_path / "model.safetensors"
 
     def run(until: float) -> bool:

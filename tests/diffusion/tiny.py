@@ -8,7 +8,12 @@ from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
 
 TINY = DenoiserConfig(
-    channels=(16, 16), blocks=(1, 1), condition_channels=(16, 16), condition_blocks=1, embedding=16, attention_heads=2
+    channels=(16, 16),
+    blocks=(1, 1),
+    condition_channels=(16, 16),
+    condition_blocks=1,
+    embedding=16,
+    attention_heads=2,
 )
 
 
