@@ -49,6 +49,8 @@ class Draft:
         The volume it shall have.
     tries
         How well it settles: the most stable of so many random orientations is taken.
+    pressed
+        Voxels by which it is flattened at most where it lies on the glass.
     cytosol
         Typical stain inside the cell, see :class:`microscope.Optics`.
     traits
@@ -58,6 +60,7 @@ class Draft:
     bodies: tuple[Body, ...]
     volume_um3: float
     tries: int
+    pressed: float
     cytosol: float
     traits: dict[str, float]
 

@@ -83,9 +83,9 @@ def draw_cell_cluster(rng: np.random.Generator) -> Draft:
                 _turned_by(bodies[0].rotation, tilt, rng) if rng.uniform() < 0.45 else random_rotation(rng)
             )
             sideways = even_directions(rng, 1, 0.0)[0]
-            direction = np.array([0.0, 0.0, rng.choice([-1.0, 1.0])]) + rng.uniform(0.1, 1.6) * sideways
+            direction = np.array([0.0, 0.0, rng.choice([-1.0, 1.0])]) + rng.uniform(0.1, 2.3) * sideways
             direction /= np.linalg.norm(direction)
             moved = replace(body, rotation=rotation)
-            bodies.append(bring_together(bodies, moved, direction, rng.uniform(0.0, 0.03)))
-        volume += 0.85 * single.volume_um3
-    return Draft(tuple(bodies), volume, draw_tries(rng, 5.0), 0.2, {"cells": count})
+            bodies.append(bring_together(bodies, moved, direction, rng.uniform(0.0, 0.01)))
+        volume += 0.87 * single.volume_um3
+    return Draft(tuple(bodies), volume, draw_tries(rng, 4.0), 2.0, 0.2, {"cells": count})

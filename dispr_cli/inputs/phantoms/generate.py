@@ -139,7 +139,7 @@ def segment_cell(
     """Cut the cell out of a stack as the real ones were: occupancy 0..255, (z, y, x), or None without one."""
     volume = segment(stack, optics, int(rng.integers(2**31)))
     cut_at_glass(volume, int(rng.uniform() < 0.6))
-    return keep_cell(volume, filled=rng.uniform() < 0.5)
+    return keep_cell(volume, filled=rng.uniform() < 0.55)
 
 
 def cut_at_glass(volume: NDArray[np.uint8], slices: int) -> None:

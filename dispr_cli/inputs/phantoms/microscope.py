@@ -67,14 +67,14 @@ def draw_optics(rng: np.random.Generator, cytosol: float) -> Optics:
     waves[:, 3] = rng.uniform(0, 2 * np.pi, 3)
     return Optics(
         blur_lateral=rng.uniform(1.35, 2.2),
-        blur_axial=rng.uniform(2.4, 3.6),
-        haze=rng.uniform(0.05, 0.35),
+        blur_axial=rng.uniform(2.0, 3.0),
+        haze=rng.uniform(0.03, 0.3),
         haze_lateral=rng.uniform(4.5, 7.0),
         haze_axial=rng.uniform(7.0, 12.0),
-        cytosol=cytosol * math.exp(bounded_normal(rng, -0.08, 0.85)),
+        cytosol=cytosol * math.exp(bounded_normal(rng, 0.0, 0.8)),
         uneven=rng.uniform(0.03, 0.18),
         uneven_waves=waves,
-        brightest=bounded_normal(rng, 215.0, 18.0, 1.6),
+        brightest=bounded_normal(rng, 211.0, 19.0, 1.7),
         background=rng.uniform(1.0, 3.0),
         threshold=bounded_normal(rng, 69.0, 8.5),
         grain=rng.uniform(0.0, 6.0),

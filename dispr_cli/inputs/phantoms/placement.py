@@ -16,13 +16,10 @@ VOXEL_SIZE_UM = 0.172
 MARGIN = 3.0
 """Voxels kept free around a body for the blur of its border."""
 
-PRESSED = 2.0
-"""Voxels by which a cell is flattened at most where it lies on the glass, as the real ones are."""
-
 AFLOAT = 0.2
 """Share of the cells that stay as they came."""
 
-COARSE_SIDE = 30
+COARSE_SIDE = 40
 REACH_UM = 8.2
 """Half the side of the cube in which a draft is first looked at."""
 
@@ -87,7 +84,9 @@ def place(draft: Draft, stretch: float, rng: np.random.Generator) -> Placement |
     if (high - low > GRID - 2 * MARGIN).any():
         return None
     centre = 0.5 * (GRID - 1) - 0.5 * (low + high)
-    return Placement(turn, stretch, scale, centre, float(high[2] + centre[2]) - rng.uniform(0.0, PRESSED))
+    return Placement(
+        turn, stretch, scale, centre, float(high[2] + centre[2]) - rng.uniform(0.0, draft.pressed)
+    )
 
 
 def body_occupancy(bodies: Sequence[Body], placement: Placement) -> NDArray[np.float32]:

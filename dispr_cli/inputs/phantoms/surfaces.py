@@ -183,7 +183,7 @@ def add_body(
     depth, height, width = field.shape
     spacing = math.sqrt((matrix**2).sum())
     # A level overstates the distance where the surface is oblique to it: on fins and spikes most.
-    far = spacing * (6.0 if kind == RADIAL else 3.5)
+    far = 6.0 * spacing
     for k0 in range(0, depth, BLOCK):
         for j0 in range(0, height, BLOCK):
             for i0 in range(0, width, BLOCK):
