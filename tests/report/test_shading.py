@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dispr_cli.report import shading
 from dispr_cli.report.shading import View, shade
 
 TOP = View(azimuth=0, elevation=90, extent=1.0)
@@ -59,19 +60,21 @@ def test_light_comes_from_the_upper_left() -> None:
     assert picture[24, 24] > 1.3 * picture[40, 40]
 
 
-def test_depth_is_smooth_where_the_surface_is() -> None:
-    """No bands from the steps along the rays: neighbouring pixels of a ball differ little."""
-    picture = shade(_ball((15.5, 15.5, 15.5), 12), pixels=96)[..., 0]
-    inner = picture[36:60, 36:60]
-    assert np.abs(np.diff(inner, axis=0)).max() < 0.04
-    assert np.abs(np.diff(inner, axis=1)).max() < 0.04
+def test_rays_meet_the_surface_between_two_steps() -> None:
+    """The points found on a ball lie at its radius to a small part of a voxel: no bands, no stairs."""
+    field = np.pad(_ball((15.5, 15.5, 15.5), 12), 3).astype(np.float32)
+    rays = shading._rays(field, View(), 64, 32)
+    depth, opacity = shading._trace(rays, field)
+    points = rays.points(depth) - rays.centre[:, np.newaxis, np.newaxis]
+    radius = np.linalg.norm(points, axis=0)[opacity == 1]
+    assert np.abs(radius - 12).max() < 0.35
+    assert radius.mean() == pytest.approx(12, abs=0.05)
 
 
 def test_a_cell_at_the_border_of_the_grid_is_closed() -> None:
-    picture = shade(np.full((16, 16, 16), 255, np.uint8), pixels=48, view=View(extent=2.0))
-    assert (picture[18:30, 18:30, 3] == 1).all()
-    assert picture[..., 3].max() == 1
-    assert picture[0, 0, 3] == 0
+    picture = shade(np.full((16, 16, 16), 255, np.uint8), pixels=64, view=View(0, 90, extent=2.0))
+    assert (picture[18:46, 18:46, 3] == 1).all()
+    assert picture[..., 3].sum() == pytest.approx(32**2, rel=0.05)
 
 
 @pytest.mark.parametrize("value", [0, 127])
