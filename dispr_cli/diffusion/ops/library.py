@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 
@@ -20,7 +21,7 @@ _BLOCK = (
     "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
     "Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, float eps"
 )
-_SCHEMAS = {
+_SCHEMAS: dict[Callable[..., Any], str] = {
     plain.group_norm_silu: "(Tensor x, int num_groups, Tensor weight, Tensor bias, float eps, "
     "Tensor? scale=None, Tensor? shift=None, Tensor? residual=None) -> (Tensor, Tensor, Tensor)",
     plain.group_norm_silu_backward: "(Tensor grad, Tensor x, Tensor mean, Tensor rstd, int num_groups, "

@@ -1,0 +1,114 @@
+"""The CUDA kernels beside float64 on the device; all run with ``make test-gpu`` on the first GPU there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from dispr_cli.diffusion.ops import attention_3d, cuda, group_norm_silu, kernels_status, plain
+from tests.diffusion.ops import test_attention, test_group_norm
+from tests.diffusion.ops.law import DTYPES, as_float64, assert_law
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+HALVES = (torch.float16, torch.bfloat16)
+
+
+@pytest.fixture(autouse=True)
+def _on_the_device() -> Iterator[None]:
+    """Draw every tensor on the device, and let no matrix product round to tf32."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_compiled_kernels_run_and_agree_with_plain_pytorch() -> None:
+    status = kernels_status()
+    assert status["built"], status["reason"]
+    assert status["cuda"], status["reason"]
+
+
+@pytest.mark.parametrize(("shape", "groups"), [*test_group_norm.SHAPES, ((2, 64, 24, 24, 24), 4)])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_group_norm_is_within_the_law(
+    shape: tuple[int, ...], groups: int, dtype: torch.dtype, channels_last: bool
+) -> None:
+    if channels_last and len(shape) not in plain.CHANNELS_LAST:
+        pytest.skip("this shape has one layout only")
+    for options in ("", "stm"):
+        case = test_group_norm.draw(shape, dtype, channels_last, options)
+        test_group_norm.check_forward_and_backward(case, groups, (channels_last, dtype, options))
+
+
+@pytest.mark.parametrize("tokens", [(1, 1, 1), (3, 5, 7), (8, 8, 8), (10, 10, 10)])
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(("channels", "heads"), [(32, 2), (128, 4), (192, 3), (256, 2)])
+def test_attention_is_within_the_law(
+    tokens: tuple[int, ...], dtype: torch.dtype, channels: int, heads: int
+) -> None:
+    x, *parameters = test_attention.draw((3, channels, *tokens), dtype, True)
+    assert cuda.attention_fits(x, heads)
+    y = attention_3d(x, heads, 8, *parameters)
+    by_plain = plain.attention_3d(x, heads, 8, *parameters, 1e-5)
+    truth = plain.attention_3d(x.double(), heads, 8, *as_float64(*parameters), 1e-5)
+    assert y.stride() == by_plain.stride()
+    assert_law(y, by_plain, truth, (tokens, dtype, channels))
+
+
+def test_what_the_attention_kernel_does_not_take_goes_to_pytorch() -> None:
+    for shape, dtype, heads in (
+        ((1, 24, 2, 2, 2), torch.bfloat16, 3),  # heads of 8 channels
+        ((1, 32, 11, 10, 10), torch.bfloat16, 2),  # more than 1024 tokens
+        ((1, 32, 2, 2, 2), torch.float32, 2),
+    ):
+        x, *parameters = test_attention.draw(shape, dtype, True)
+        assert not cuda.attention_fits(x, heads)
+        ours = attention_3d(x, heads, 4, *parameters)
+        torch.testing.assert_close(ours, plain.attention_3d(x, heads, 4, *parameters, 1e-5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_results_depend_neither_on_the_run_nor_on_the_batch(dtype: torch.dtype) -> None:
+    for size in (6, 24):
+        x, weight, bias, scale, shift, _ = test_group_norm.draw((4, 64, size, size, size), dtype, True)
+        first = group_norm_silu(x, 4, weight, bias, 1e-5, scale, shift)
+        for _ in range(3):
+            assert torch.equal(first, group_norm_silu(x, 4, weight, bias, 1e-5, scale, shift))
+        alone = group_norm_silu(x[2:3], 4, weight, bias, 1e-5, scale[2:3], shift[2:3])
+        assert torch.equal(first[2:3], alone)
+
+
+def test_operators_hold_to_the_contract_of_custom_operators() -> None:
+    case = test_group_norm.draw((2, 8, 3, 4, 5), torch.float32, True)
+    x, *rest = (tensor.requires_grad_() for tensor in case)
+    torch.library.opcheck(torch.ops.dispr.group_norm_silu, (x, 4, *rest[:2], 1e-5, *rest[2:]))
+    block = (
+        tensor.requires_grad_() for tensor in test_attention.draw((2, 32, 2, 3, 2), torch.bfloat16, True)
+    )
+    x, *parameters = block
+    torch.library.opcheck(torch.ops.dispr.attention_3d, (x, 2, 4, *parameters, 1e-5), rtol=0.05, atol=0.05)
+
+
+def test_a_captured_graph_repeats_what_was_computed() -> None:
+    x, weight, bias, *_ = test_group_norm.draw((2, 64, 8, 8, 8), torch.bfloat16, True)
+    _, *parameters = test_attention.draw((2, 64, 8, 8, 8), torch.bfloat16, True)
+
+    def step(volume: Tensor) -> Tensor:
+        return attention_3d(group_norm_silu(volume, 4, weight, bias), 2, 4, *parameters)
+
+    expected = step(x)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step(x)
+    graph.replay()
+    assert torch.equal(captured, expected)
