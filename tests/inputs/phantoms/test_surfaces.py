@@ -40,11 +40,11 @@ def test_discocyte_is_the_one_of_evans_and_fung():
     body = disc(disc_coefficients(0.0))
     assert volume_um3(body) == pytest.approx(94.0, rel=0.01)
     outline = (body_occupancy([body], UPRIGHT) > 0.5).any(axis=0)
-    assert outline.sum(axis=1).max() * VOXEL_SIZE_UM == pytest.approx(7.82, abs=0.1)
+    assert outline.sum(axis=1).max() * VOXEL_SIZE_UM == pytest.approx(7.82, abs=VOXEL_SIZE_UM)
     radii = np.linspace(0, 3.9, 200)
     thickness = [2 * level(body, r, 0.0, 0.0) for r in radii]
     assert thickness[0] == pytest.approx(0.81, abs=0.005)
-    assert max(thickness) == pytest.approx(2.58, abs=0.01)
+    assert max(thickness) == pytest.approx(2.58, abs=0.02)
 
 
 def test_swelling_goes_from_disc_to_sphere():
