@@ -63,10 +63,3 @@ def cell_span(
     first = np.floor((low - reach - origin) / side)
     last = np.floor((high + reach - origin) / side)
     return int(min(max(first, 0.0), float(count))), int(min(max(last, -1.0), count - 1.0))
-
-
-@njit(**COMPILED)
-def cell_gap(place: float, cell: int, origin: float, side: float) -> float:
-    """Return along one axis the distance from a place to a cube; 0 within it."""
-    low = origin + cell * side
-    return max(0.0, max(low - place, place - low - side))

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from dispr_cli.shape.mesh import Mesh, surface_mesh
-from dispr_cli.shape.surface_distance import distances_to_surface, surface_distances, weighted_percentile
+from dispr_cli.shape.surface_distance import (
+    distances_to_surface,
+    spread_points,
+    surface_distances,
+    weighted_percentile,
+)
 from tests.shape.solids import ball, blob
 
 
 def brute_force(points: np.ndarray, mesh: Mesh) -> np.ndarray:
-    """Minimise over a fine sampling of nothing: the three sides and the plane of every triangle."""
+    """Minimise over the three sides and the inside of every triangle."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     best = np.full(len(points), np.inf)
     for number, point in enumerate(points):
@@ -60,6 +65,18 @@ def test_symmetric_and_zero_for_itself() -> None:
     a, b = surface_mesh(blob(2)), surface_mesh(blob(3))
     assert surface_distances(a, b) == pytest.approx(surface_distances(b, a), rel=1e-12)
     assert surface_distances(a, a) == pytest.approx((0, 0), abs=1e-12)
+
+
+def test_few_points_stand_for_all() -> None:
+    mesh, other = surface_mesh(ball(11)), surface_mesh(blob(2, 40))
+    points, areas = spread_points(mesh, 500)
+    assert 400 < len(points) <= 500
+    assert areas.sum() == pytest.approx(mesh.face_areas.sum(), rel=1e-12)
+    assert (np.abs(areas / areas.mean() - 1) < 0.6).mean() > 0.9
+    assert surface_distances(mesh, other, 800) == pytest.approx(
+        surface_distances(mesh, other, None), rel=5e-2
+    )
+    assert len(spread_points(mesh)[0]) == len(mesh.vertices)
 
 
 def test_no_surface_no_distance() -> None:
