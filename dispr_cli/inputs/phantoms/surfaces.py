@@ -16,7 +16,7 @@ DISC, RADIAL, PLANFORM, LOBES = 0, 1, 2, 3
 """Kinds of body: bent disc, star shape with a table of radii, plate with an outline, union of ellipsoids."""
 
 TABLE_SIDE = 96
-BLOCK = 4
+BLOCK = 2
 OUTSIDE = -10.0
 
 
@@ -165,7 +165,7 @@ def add_body(
 ) -> None:
     """Raise a field of levels to the union with one body.
 
-    Blocks of 4 x 4 x 4 voxels whose middle lies far outside are left as they are.
+    Blocks of 2 x 2 x 2 voxels whose middle lies far outside are left as they are.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def add_body(
     depth, height, width = field.shape
     spacing = math.sqrt((matrix**2).sum())
     # A level overstates the distance where the surface is oblique to it: on fins and spikes most.
-    far = 6.0 * spacing
+    far = 1.5 * BLOCK * spacing
     for k0 in range(0, depth, BLOCK):
         for j0 in range(0, height, BLOCK):
             for i0 in range(0, width, BLOCK):
@@ -191,7 +191,7 @@ def add_body(
                 x = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 2] * k + offset[0]
                 y = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 2] * k + offset[1]
                 z = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 2] * k + offset[2]
-                if x * x + y * y + z * z > (reach + 2.0 * spacing) ** 2:
+                if x * x + y * y + z * z > (reach + 0.5 * BLOCK * spacing) ** 2:
                     continue
                 middle = _deformed_level(waves, kind, p, table, x, y, z)
                 if middle < -far:
