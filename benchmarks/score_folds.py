@@ -86,6 +86,8 @@ def summarise(scores: list[dict[str, float]], names: list[str]) -> dict[str, obj
         }
         summary[measure] = {
             "mean": float(values.mean()),
+            "median": float(np.median(values)),
+            "cells": dict(zip(names, values.round(4).tolist(), strict=True)),
             "sd": float(values.std(ddof=1)),
             "interval": interval(values, rng),
             "by_class": by_class,

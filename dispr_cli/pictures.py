@@ -63,7 +63,7 @@ def draw_steps(
     for ref in plan.cells:
         if ref.name == name:
             out.parent.mkdir(parents=True, exist_ok=True)
-            draw_trajectory(method.trajectory(read_cell(ref, inputs), seed), out)
+            draw_trajectory(method.trajectory(read_cell(ref, inputs), seed), out, name=name)
             return out
     some = ", ".join(ref.name for ref in plan.cells[:5])
     raise ConfigError(f"--save-trajectory: the input has no cell {name!r}; there are {some} ...")

@@ -173,9 +173,12 @@ def reconstruct_to_store(
         with _ShardWriter(store) as writer:
             for shard in store.pending_shards():
                 _reconstruct_shard(plan, store, shard, method, inputs, seed, cells_at_once, events, writer)
-    finally:
-        progress = store.finish()
-    return store, progress
+    except BaseException:
+        # The error that ended the run is the one to show, not the table that could not be written either.
+        with suppress(DisprError):
+            store.finish()
+        raise
+    return store, store.finish()
 
 
 def run_configuration(method: Method, inputs: InputSettings, num_samples: int, seed: int) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""Write the tables of docs/benchmarks.md and of the model card from benchmarks/results.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+CARD = DEFAULT_WEIGHTS.parent / "README.md"
+
+MEASURES = {
+    "iou_vote": ("IoU of the vote", 1.0, "{:.3f}"),
+    "iou_one": ("IoU of one sample", 1.0, "{:.3f}"),
+    "iou_between_samples": ("IoU between two samples", 1.0, "{:.3f}"),
+    "volume_error_one": ("volume error, one sample", 100.0, "{:.1f} %"),
+    "volume_error_median": ("volume error, median of 5", 100.0, "{:.1f} %"),
+    "volume_bias": ("volume bias", 100.0, "{:+.1f} %"),
+    "volume_crps": ("fair CRPS of volume, relative", 100.0, "{:.1f} %"),
+    "volume_covered": ("volume between the extremes of 5 (nominal 67 %)", 100.0, "{:.0f} %"),
+    "surface_error_one": ("surface error, one sample", 100.0, "{:.1f} %"),
+    "slice_iou": ("IoU of the focal slice with the truth's", 1.0, "{:.3f}"),
+}
+
+
+def folds_table() -> str:
+    """Held-out scores, a column for each number of steps."""
+    results: list[dict[str, Any]] = json.loads((RESULTS / "folds.json").read_text())["results"]
+    lines = [
+        "| measure: mean (interval); median | "
+        + " | ".join(f"{r['steps']} step{'s' * (r['steps'] > 1)}" for r in results)
+        + " |"
+    ]
+    lines.append("| --- |" + " --- |" * len(results))
+    for key, (title, factor, form) in MEASURES.items():
+        columns = []
+        for result in results:
+            low, high = (form.format(factor * x) for x in result[key]["interval"])
+            mean, median = (form.format(factor * result[key][name]) for name in ("mean", "median"))
+            middle = "" if key == "volume_covered" else f"; {median}"
+            columns.append(f"{mean} ({low} to {high}){middle}")
+        lines.append(f"| {title} | " + " | ".join(columns) + " |")
+    return "\n".join(lines)
+
+
+def main_job_table() -> str:
+    """Time and memory of the main job."""
+    r = json.loads((RESULTS / "main_job.json").read_text())
+    rows = {
+        "cells x samples, steps": f"{r['cells']} x {r['samples']}, {r['steps']}",
+        "machine": f"{r['machine']['cores']} cores, {r['cpu_capability']}, torch {r['torch']}",
+        "seconds per cell (whole command)": f"{r['seconds_per_cell']:.2f}",
+        "peak memory": f"{r['peak_memory_gb']:.2f} GB",
+        "GFLOP: encoder once, one denoiser call": f"{r['gflop_encoder']:.2f}, {r['gflop_call']:.2f}",
+        "DISPR-2022 : ours, GFLOP": f"{r['flop_ratio_dispr_2022']:,.0f} : 1",
+        "DISPR-2022 (11.2 s a step, quoted) : ours, time": f"{r['time_ratio_dispr_2022']:,.0f} : 1",
+    }
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def replace_between(text: str, mark: str, table: str) -> str:
+    """Replace what stands between the two marks of a table."""
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    return pattern.sub(lambda match: match[1] + table + match[2], text)
+
+
+def main() -> None:
+    """Rewrite both documents."""
+    tables = {"folds": folds_table(), "main_job": main_job_table()}
+    for path in (CARD, ROOT / "docs" / "benchmarks.md"):
+        text = path.read_text(encoding="utf-8")
+        for mark, table in tables.items():
+            text = replace_between(text, mark, table)
+        text = re.sub(r"sha256 `[^`]*`", f"sha256 `{load_denoiser().sha256}`", text)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
