@@ -3,9 +3,10 @@
     python benchmarks/ops.py [--threads 2] [--device cpu]
 
 Prints a table and writes benchmarks/results/ops-<machine>.json. Ratios hold on a busy machine too, since all
-that is compared runs in turns; times and rates do not. On Linux set MALLOC_MMAP_MAX_=0 in the environment, and
-MALLOC_TRIM_THRESHOLD_=10000000000: else every large tensor is memory fresh from the kernel, whose first touch
-costs more than the operation.
+that is compared runs in turns; times and rates hold there with --threads 1, where CPU time is taken.
+
+On Linux set MALLOC_MMAP_MAX_=0 and MALLOC_TRIM_THRESHOLD_=10000000000 in the environment: else every large
+tensor is memory fresh from the kernel, whose first touch costs more than the operation.
 """
 
 from __future__ import annotations
