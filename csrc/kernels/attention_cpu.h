@@ -15,6 +15,7 @@ namespace DISPR_ISA {
 namespace {
 
 constexpr int64_t kTokens = 8 * kRows;  // tokens of one task
+constexpr double kLog2 = 0.69314718055994531;  // scores are exponents of 2, which saves a product in each exponential
 constexpr int64_t kKeys = 384;          // keys whose scores are held at once
 
 // Where q, k and v of one sample lie. q: token by token. k: panels of kColumns tokens, so that it is the right-hand
@@ -44,7 +45,7 @@ struct Column {
     const int64_t head = column % h.channels / h.size, j = column % h.channels % h.size;
     if (kind == 0) {
       start = head * h.q_step + j;
-      factor = ScalarOf<V>(1 / std::sqrt(double(h.size)));
+      factor = ScalarOf<V>(1 / (kLog2 * std::sqrt(double(h.size))));
     } else if (kind == 1) {
       start = h.k_start() + head * h.k_step + j * kColumns<V>;
     } else {
@@ -126,11 +127,11 @@ inline SoftmaxState<ScalarOf<V>> soften(ScalarOf<V>* scores, int64_t count, Soft
   }
   DISPR_UNROLL
   for (int64_t c = 0; c < count; c += L) {
-    const V weight = exp_lanes(load<V>(scores + c, Whole{}) - max);
+    const V weight = exp2_lanes<true>(load<V>(scores + c, Whole{}) - max);
     store(scores + c, weight, Whole{});
     sum += weight;
   }
-  keep = rescaling(state.max, max);
+  keep = rescaling(state.max, max, T(kLog2));
   return {max, state.sum * keep + T(sum_of_lanes(sum))};
 }
 
@@ -219,9 +220,7 @@ void attention_forward_as(const AttentionForward& a, const Parallel& parallel) {
   const int64_t together = smaller(a.samples, larger(1, 2 * kSamplesAtOnce / larger(1, h.elements())));
   const int64_t blocks = ceil_div(a.voxels, kTokens), sample = a.voxels * a.channels;
   const int64_t mixed_step = sample + kRows * a.channels;  // a tile may read rows past the last token
-  const Buffer<T> qkv(together * h.elements()), mixed(together * mixed_step);
-  for (int64_t i = 0; i < together * h.elements(); ++i) qkv[i] = 0;
-  for (int64_t i = 0; i < together * mixed_step; ++i) mixed[i] = 0;
+  const Buffer<T> qkv(together * h.elements()), mixed(together * mixed_step);  // what no token fills, no result uses
   const Affine<T> affine(a.samples * cut.stride);
   const Buffer<double> mean(cut.partials()), m2(cut.partials());
 

@@ -4,6 +4,7 @@
 // sample, and their partial sums are joined in a fixed order: neither threads nor batch size change a single bit.
 #pragma once
 
+#include "buffer.h"
 #include "group_norm.h"
 #include "moments.h"
 #include "simd.h"

@@ -18,10 +18,11 @@ DISPR_HOST_DEVICE inline SoftmaxState<T> no_scores() {
   return {-static_cast<T>(HUGE_VAL), 0};
 }
 
-// The factor that turns a sum relative to `from` into one relative to `to`; 1 where no score has come yet.
+// The factor that turns a sum relative to `from` into one relative to `to`; 1 where no score has come yet. Scores may
+// be exponents of another base than e, whose natural logarithm is given.
 template <class T>
-DISPR_HOST_DEVICE inline T rescaling(T from, T to) {
-  return from == to ? T(1) : T(exp(from - to));
+DISPR_HOST_DEVICE inline T rescaling(T from, T to, T log_base = 1) {
+  return from == to ? T(1) : T(exp((from - to) * log_base));
 }
 
 // Takes in a piece whose largest score and whose sum relative to `max` are known.

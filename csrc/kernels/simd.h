@@ -6,8 +6,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <type_traits>
 
 #if defined(__AVX2__) || defined(__SSE2__)
@@ -72,14 +70,20 @@ inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 inline FloatVector at_least(FloatVector low, FloatVector x) { return (FloatVector)_mm256_max_ps((__m256)low, (__m256)x); }
 inline FloatVector at_most(FloatVector high, FloatVector x) { return (FloatVector)_mm256_min_ps((__m256)high, (__m256)x); }
 inline WordVector widened(HalfWordVector v) { return (WordVector)_mm256_cvtepu16_epi32((__m128i)v); }
+inline HalfWordVector narrowed(WordVector v) {  // of numbers below 2^16
+  const __m256i packed = _mm256_packus_epi32((__m256i)v, (__m256i)v);
+  return (HalfWordVector)_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0xd8));
+}
 #elif defined(__SSE2__) && DISPR_LANES == 4
 inline FloatVector at_least(FloatVector low, FloatVector x) { return (FloatVector)_mm_max_ps((__m128)low, (__m128)x); }
 inline FloatVector at_most(FloatVector high, FloatVector x) { return (FloatVector)_mm_min_ps((__m128)high, (__m128)x); }
 inline WordVector widened(HalfWordVector v) { return __builtin_convertvector(v, WordVector); }
+inline HalfWordVector narrowed(WordVector v) { return __builtin_convertvector(v, HalfWordVector); }
 #else
 inline FloatVector at_least(FloatVector low, FloatVector x) { return low > x ? low : x; }
 inline FloatVector at_most(FloatVector high, FloatVector x) { return high < x ? high : x; }
 inline WordVector widened(HalfWordVector v) { return __builtin_convertvector(v, WordVector); }
+inline HalfWordVector narrowed(WordVector v) { return __builtin_convertvector(v, HalfWordVector); }
 #endif
 
 // --- loading and storing: storage formats become float lanes -------------------------------------------------------
@@ -105,7 +109,7 @@ inline void store_lanes(Bfloat16* p, FloatVector v) {
   const WordVector word = bit_cast<WordVector>(v);
   const WordVector rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
   const WordVector nan = WordVector{} + 0x7fc0u;
-  const HalfWordVector half = __builtin_convertvector(v == v ? rounded : nan, HalfWordVector);
+  const HalfWordVector half = narrowed(v == v ? rounded : nan);
   __builtin_memcpy(p, &half, sizeof half);
 }
 
@@ -156,23 +160,30 @@ inline double sum_of_lanes(V v) {
 
 // --- the exponential -----------------------------------------------------------------------------------------------
 
-// exp(x) within 1.2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by the polynomial through 1 that
-// is minimax in relative error (2e-9). Below -87.3 and above 88.3 it stays at the ends of float's normal range; NaN
-// stays NaN.
-inline FloatVector exp_lanes(FloatVector x) {
-  x = at_most(FloatVector{} + 88.3f, at_least(FloatVector{} - 87.3f, x));
+// 2^t = 2^n 2^r with |r| <= 1/2; 2^r within a unit in the last place by the polynomial through 1 that is minimax in
+// relative error (2e-9). Outside [-126, 127] it stays at the ends of float's normal range; NaN stays NaN.
+template <bool kNeverPositive = false>
+inline FloatVector exp2_lanes(FloatVector t) {
+  t = at_least(FloatVector{} - 126.0f, t);
+  if (!kNeverPositive) t = at_most(FloatVector{} + 127.0f, t);
   // Adding 1.5 · 2^23 rounds to an integer in the low bits; 127 more makes those bits the exponent of 2^n.
-  const FloatVector shifted = x * 1.44269504f + (0x1.8p23f + 127);
-  const FloatVector n = shifted - (0x1.8p23f + 127);
-  const FloatVector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  FloatVector p = r * 1.38537246e-3f + 8.37448593e-3f;
-  p = p * r + 4.16678184e-2f;
-  p = p * r + 1.66664279e-1f;
-  p = p * r + 4.99999950e-1f;
-  p = p * r + 1.0f;
+  const FloatVector shifted = t + (0x1.8p23f + 127);
+  const FloatVector r = t - (shifted - (0x1.8p23f + 127));
+  FloatVector p = r * 1.47721414e-4f + 1.33656735e-3f;
+  p = p * r + 9.61950912e-3f;
+  p = p * r + 5.55041194e-2f;
+  p = p * r + 2.40226507e-1f;
+  p = p * r + 6.93147181e-1f;
   p = p * r + 1.0f;
   return p * bit_cast<FloatVector>(bit_cast<WordVector>(shifted) << 23);
 }
+template <bool kNeverPositive = false>
+inline double exp2_lanes(double t) {
+  return std::exp2(t);
+}
+
+// exp(x) by way of 2^(x / ln 2): relative error |x| 2^-24, so that silu's absolute error stays below a rounding of 1.
+inline FloatVector exp_lanes(FloatVector x) { return exp2_lanes(x * 1.44269504f); }
 inline double exp_lanes(double x) { return std::exp(x); }
 inline double at_least(double low, double x) { return low > x ? low : x; }
 
@@ -181,25 +192,7 @@ inline V sigmoid(V u) {
   return ScalarOf<V>(1) / (ScalarOf<V>(1) + exp_lanes(-u));
 }
 
-// --- memory and threads --------------------------------------------------------------------------------------------
-
-// Working memory, aligned to cache lines and not initialised.
-template <class T>
-class Buffer {
- public:
-  explicit Buffer(int64_t count)
-      : data_(static_cast<T*>(std::aligned_alloc(64, static_cast<size_t>(round_up(count * sizeof(T) + 1, 64))))) {
-    if (!data_) throw std::bad_alloc();
-  }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
-  T* operator+(int64_t offset) const { return data_ + offset; }
-  T& operator[](int64_t i) const { return data_[i]; }
-
- private:
-  T* data_;
-};
+// --- threads --------------------------------------------------------------------------------------------------------
 
 // Runs f(task) for every task. `work` is the number of elements a task handles: few of them share one thread.
 template <class F>
