@@ -8,49 +8,92 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.polynomial.chebyshev import cheb2poly, chebinterpolate
 from numpy.typing import NDArray
 
-from dispr_cli.shape.compiled import COMPILED
+from dispr_cli.shape.compiled import COMPILED, REORDERED
 
 FLAT_PROJECTION = 1e-8
 """A neighbour's corner less than this above a face's plane counts as convex, as in trimesh."""
 
 
+def _arctangent_series() -> tuple[float, ...]:
+    """Interpolate arctan(x) / x for x up to tan(pi / 8) in powers of w, which is x² scaled to [-1, 1]."""
+
+    def ratio(w: NDArray[np.float64]) -> NDArray[np.float64]:
+        x = np.sqrt((w + 1) / 2) * np.tan(np.pi / 8)
+        return np.arctan(x) / x
+
+    return tuple(float(coefficient) for coefficient in cheb2poly(chebinterpolate(ratio, 10)))
+
+
+ARCTANGENT = _arctangent_series()
+WIDEST = float(np.tan(np.pi / 8) ** 2)
+
+
 @njit(**COMPILED)
 def face_geometry(
     vertices: NDArray[np.float64], faces: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Compute unit normals (F, 3), areas (F,) and corner angles (F, 3); all 0 for a face without area."""
-    num_faces = faces.shape[0]
-    normals, areas, angles = np.zeros((num_faces, 3)), np.zeros(num_faces), np.zeros((num_faces, 3))
-    for face in range(num_faces):
-        a, b, c = vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]]
-        uz, uy, ux = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-        wz, wy, wx = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute unit normals (F, 3) and areas (F,); both 0 for a face without area."""
+    normals, areas = np.zeros((len(faces), 3)), np.zeros(len(faces))
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        uz, wz = vertices[b, 0] - vertices[a, 0], vertices[c, 0] - vertices[a, 0]
+        uy, wy = vertices[b, 1] - vertices[a, 1], vertices[c, 1] - vertices[a, 1]
+        ux, wx = vertices[b, 2] - vertices[a, 2], vertices[c, 2] - vertices[a, 2]
         nz, ny, nx = uy * wx - ux * wy, ux * wz - uz * wx, uz * wy - uy * wz
         doubled = np.sqrt(nz * nz + ny * ny + nx * nx)
-        if doubled == 0.0:
-            continue
-        areas[face] = 0.5 * doubled
-        normals[face, 0], normals[face, 1], normals[face, 2] = nz / doubled, ny / doubled, nx / doubled
-        u_dot_w, u_dot_u = uz * wz + uy * wy + ux * wx, uz * uz + uy * uy + ux * ux
-        # atan2 of cross and dot product stays exact where arccos loses half the digits.
-        angles[face, 0] = np.arctan2(doubled, u_dot_w)
-        angles[face, 1] = np.arctan2(doubled, u_dot_u - u_dot_w)
-        angles[face, 2] = np.pi - angles[face, 0] - angles[face, 1]
-    return normals, areas, angles
+        if doubled > 0.0:
+            areas[face] = 0.5 * doubled
+            normals[face, 0], normals[face, 1], normals[face, 2] = nz / doubled, ny / doubled, nx / doubled
+    return normals, areas
 
 
 @njit(**COMPILED)
-def vertex_defects(
-    num_vertices: int, faces: NDArray[np.int32], angles: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Subtract the corner angles (F, 3) around each vertex from 2 pi: positive on caps."""
-    defects = np.full(num_vertices, 2.0 * np.pi)
-    for face in range(faces.shape[0]):
-        for corner in range(3):
-            defects[faces[face, corner]] -= angles[face, corner]
+def vertex_defects(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Subtract the corner angles around each vertex from 2 pi: (V,), positive on caps."""
+    cosines, sines = np.empty((2, len(faces))), np.empty((2, len(faces)))
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        uz, wz = vertices[b, 0] - vertices[a, 0], vertices[c, 0] - vertices[a, 0]
+        uy, wy = vertices[b, 1] - vertices[a, 1], vertices[c, 1] - vertices[a, 1]
+        ux, wx = vertices[b, 2] - vertices[a, 2], vertices[c, 2] - vertices[a, 2]
+        nz, ny, nx = uy * wx - ux * wy, ux * wz - uz * wx, uz * wy - uy * wz
+        # Up to the product of both sides' lengths, which cancels.
+        sines[0, face] = sines[1, face] = np.sqrt(nz * nz + ny * ny + nx * nx)
+        cosines[0, face] = uz * wz + uy * wy + ux * wx
+        cosines[1, face] = uz * uz + uy * uy + ux * ux - cosines[0, face]
+    angles = angles_of(cosines.reshape(-1), sines.reshape(-1))
+    defects = np.full(len(vertices), 2.0 * np.pi)
+    for face in range(len(faces)):
+        if sines[0, face] > 0.0:
+            first, second = angles[face], angles[len(faces) + face]
+            defects[faces[face, 0]] -= first
+            defects[faces[face, 1]] -= second
+            defects[faces[face, 2]] -= np.pi - first - second
     return defects
+
+
+@njit(**REORDERED)
+def angles_of(cosines: NDArray[np.float64], sines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return atan2(sine, cosine) for sines of at least 0 (N,), several at once; NaN for two zeros.
+
+    The angle from the nearer side of the real axis is halved twice by tan(x / 2) = sin x / (1 + cos x), and
+    what is left, at most tan(pi / 8), goes into a polynomial.
+    """
+    angles = np.empty(len(cosines))
+    for place in range(len(cosines)):
+        aside = abs(cosines[place])
+        half = sines[place] / (np.sqrt(sines[place] * sines[place] + aside * aside) + aside)
+        quarter = half / (1.0 + np.sqrt(1.0 + half * half))
+        w = quarter * quarter * (2.0 / WIDEST) - 1.0
+        series = ARCTANGENT[10]
+        for power in range(9, -1, -1):
+            series = series * w + ARCTANGENT[power]
+        angle = 4.0 * quarter * series
+        angles[place] = angle if cosines[place] >= 0.0 else np.pi - angle
+    return angles
 
 
 @njit(**COMPILED)

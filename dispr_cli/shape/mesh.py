@@ -58,7 +58,7 @@ class Mesh:
     @cached_property
     def vertex_defects(self) -> NDArray[np.float64]:
         """2 pi minus the corner angles around each vertex (V,), in radians."""
-        return vertex_defects(len(self.vertices), self.faces, self._face_geometry[2])
+        return vertex_defects(self.vertices, self.faces)
 
     @cached_property
     def vertex_areas(self) -> NDArray[np.float64]:
@@ -78,7 +78,7 @@ class Mesh:
         return Mesh(self.vertices, np.ascontiguousarray(self.faces[:, ::-1]))
 
     @cached_property
-    def _face_geometry(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def _face_geometry(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return face_geometry(self.vertices, self.faces)
 
 
