@@ -45,8 +45,8 @@ def test_error_falls_with_the_order_of_the_method(sampler: str, order: int) -> N
 
 
 def test_second_order_methods_beat_euler_at_equal_steps() -> None:
-    assert _error("heun", 20) < 0.3 * _error("euler", 20)
-    assert _error("dpmpp-2m", 20) < 0.5 * _error("euler", 20)
+    assert _error("heun", 60) < 0.3 * _error("euler", 60)
+    assert _error("dpmpp-2m", 60) < 0.3 * _error("euler", 60)
 
 
 def test_ancestral_samples_have_the_mean_and_spread_of_the_data() -> None:
@@ -55,7 +55,7 @@ def test_ancestral_samples_have_the_mean_and_spread_of_the_data() -> None:
     y = sample_ddpm(
         gaussian_denoiser,
         x,
-        log_sigmas(100, 1e-3, 80.0),
+        log_sigmas(400, 1e-3, 80.0),
         lambda: torch.randn(x.shape, generator=noise, dtype=torch.float64),
     )
     assert abs(float(y.mean()) - MEAN) < 0.015
