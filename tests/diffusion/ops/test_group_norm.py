@@ -56,8 +56,8 @@ def check_forward_and_backward(case: Case, groups: int, what: object) -> None:
         grad.double(), x.double(), *truth[1:], groups, *exact_parameters
     )
     names = ("x", "weight", "bias", "scale", "shift")
-    # Rounding is measured by the summands: those of dx cancel where a group hardly varies, those of the parameters'
-    # gradients by chance.
+    # Rounding is measured by the summands: those of dx cancel where a group hardly varies, those of the
+    # parameters' gradients by chance.
     summand = grad.abs().max().item() * max(1.0, weight.abs().max().item()) if x.numel() else 0.0
     terms = {"x": summand * ours[2].abs().max().item()} if x.numel() else {}
     for name, of, by_plain, true in zip(names, back, plain_back, true_back, strict=True):
