@@ -6,6 +6,8 @@ holds them, so that each is compiled once. Nothing is compiled by importing this
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.polynomial.chebyshev import cheb2poly, chebinterpolate
@@ -20,7 +22,7 @@ FLAT_PROJECTION = 1e-8
 def _arctangent_series() -> tuple[float, ...]:
     """Interpolate arctan(x) / x for x up to tan(pi / 8) in powers of w, which is x² scaled to [-1, 1]."""
 
-    def ratio(w: NDArray[np.float64]) -> NDArray[np.float64]:
+    def ratio(w: Any) -> Any:
         x = np.sqrt((w + 1) / 2) * np.tan(np.pi / 8)
         return np.arctan(x) / x
 
