@@ -18,7 +18,7 @@ struct Tile {
 
 // tile += a · b, with a's rows `stride` apart and b a panel: for each of `depth` steps, kColumns neighbouring values.
 template <class V>
-inline void multiply(Tile<V>& tile, const ScalarOf<V>* a, int64_t stride, const ScalarOf<V>* b, int64_t depth) {
+DISPR_INLINE void multiply(Tile<V>& tile, const ScalarOf<V>* a, int64_t stride, const ScalarOf<V>* b, int64_t depth) {
   V sums[kRows][2];
   DISPR_UNROLL_FULLY
   for (int r = 0; r < kRows; ++r) {
@@ -41,18 +41,21 @@ inline void multiply(Tile<V>& tile, const ScalarOf<V>* a, int64_t stride, const 
 }
 
 template <class V>
-inline void load_tile(Tile<V>& tile, const ScalarOf<V>* from, int64_t stride) {
+DISPR_INLINE void load_tile(Tile<V>& tile, const ScalarOf<V>* from, int64_t stride) {
   DISPR_UNROLL_FULLY
-  for (int r = 0; r < kRows; ++r)
-    for (int half = 0; half < 2; ++half)
-      tile.sums[r][half] = load<V>(from + r * stride + half * Lanes<V>::count, Whole{});
+  for (int r = 0; r < kRows; ++r) {
+    tile.sums[r][0] = load<V>(from + r * stride, Whole{});
+    tile.sums[r][1] = load<V>(from + r * stride + Lanes<V>::count, Whole{});
+  }
 }
 
 template <class V>
-inline void store_tile(const Tile<V>& tile, ScalarOf<V>* to, int64_t stride) {
+DISPR_INLINE void store_tile(const Tile<V>& tile, ScalarOf<V>* to, int64_t stride) {
   DISPR_UNROLL_FULLY
-  for (int r = 0; r < kRows; ++r)
-    for (int half = 0; half < 2; ++half) store(to + r * stride + half * Lanes<V>::count, tile.sums[r][half], Whole{});
+  for (int r = 0; r < kRows; ++r) {
+    store(to + r * stride, tile.sums[r][0], Whole{});
+    store(to + r * stride + Lanes<V>::count, tile.sums[r][1], Whole{});
+  }
 }
 
 // Packs the rows of a weight matrix (outputs x inputs) into panels of kColumns outputs; missing outputs become zero.

@@ -24,6 +24,9 @@
 #define DISPR_UNROLL_FULLY _Pragma("GCC unroll 16")
 #endif
 
+// For functions whose vectors must not travel through memory.
+#define DISPR_INLINE inline __attribute__((always_inline))
+
 namespace dispr {
 namespace DISPR_ISA {
 namespace {
