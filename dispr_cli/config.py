@@ -167,7 +167,7 @@ class TrainingConfig:
     z_stretch: float = 0.05
     scale: float = 0.08
     shear: float = 0.04
-    condition_dropout: float = 0.05
+    condition_dropout: float = 0.0
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"

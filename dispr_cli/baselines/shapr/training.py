@@ -1,0 +1,227 @@
+"""Training of SHAPR: truly random augmentation, an optional adversarial phase; resumable."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from dispr_cli.baselines.shapr.loss import overlap_loss
+from dispr_cli.baselines.shapr.network import Discriminator, ShapeNetwork
+from dispr_cli.baselines.shapr.settings import ShaprConfig
+from dispr_cli.baselines.shapr.topology import topological_loss
+from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
+from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.training import Progress
+from dispr_cli.errors import WeightsError
+
+FORMAT = "dispr-shapr/1"
+STATE_FORMAT = "dispr-shapr-training/1"
+
+SUPERVISED_SHARE = 10.0 / 11.0
+"""Weight of the supervised loss beside the adversarial one (published: 10 to 1)."""
+
+
+def planes_of(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Network input of (N, 64, 64) images and masks: (N, 2, 1, 64, 64)."""
+    mask = inside.to(image.dtype)
+    return torch.stack([mask, mask * image], 1)[:, :, None]
+
+
+class ShaprTrainer:
+    """SHAPR's networks and their optimisers."""
+
+    def __init__(self, cells: TrainingCells, config: ShaprConfig, device: torch.device) -> None:
+        self.cells, self.config, self.device = cells, config, device
+        torch.manual_seed(config.seed)
+        layout = {"memory_format": torch.channels_last_3d}
+        self.network = ShapeNetwork().to(device, **layout)  # type: ignore[call-overload]
+        self.discriminator = Discriminator().to(device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.judge = torch.optim.Adam(self.discriminator.parameters(), lr=config.discriminator_rate)
+        self.step = 0
+
+    @property
+    def num_supervised(self) -> int:
+        """Steps of the first phase."""
+        return -(-self.config.num_examples // self.config.batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of both phases."""
+        return self.num_supervised + -(-self.config.adversarial_examples // self.config.batch_size)
+
+    def run(self, observer: Callable[[Progress], None], until: float = float("inf")) -> bool:
+        """Train to the end or until ``time.monotonic()`` passes ``until``; returns whether it is complete."""
+        started = time.monotonic()
+        self.network.train()
+        while self.step < self.num_steps:
+            if time.monotonic() > until:
+                return False
+            loss = self._take_step()
+            batch = self.config.batch_size
+            total = self.num_steps * batch
+            observer(Progress(self.step * batch, total, loss, time.monotonic() - started))
+        return True
+
+    def _take_step(self) -> float:
+        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+        adversarial = self.step >= self.num_supervised
+        self._set_learning_rate()
+        n = self.config.batch_size
+        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy()
+        augmented = augment(self.cells.examples(chosen, self.device), self.config.augmentation, generator)
+        true = (augmented.distance + 0.5).clamp(0.0, 1.0)
+        logits = self.network.logits(planes_of(augmented.image, augmented.outline > 0))
+        loss = self._supervised(logits, true)
+        if adversarial:
+            verdict = self.discriminator(torch.sigmoid(logits))
+            deceived = F.binary_cross_entropy(verdict, torch.ones_like(verdict))
+            loss = SUPERVISED_SHARE * loss + (1.0 - SUPERVISED_SHARE) * deceived
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        if adversarial:
+            self._teach_discriminator(torch.sigmoid(logits.detach()), true)
+        self.step += 1
+        return float(loss.detach())
+
+    def _supervised(self, logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+        loss = overlap_loss(logits, true)
+        config = self.config
+        if config.topology_weight == 0.0:
+            return loss
+        shape = (config.topology_resolution, config.topology_dimension, config.topology_order)
+        return loss + config.topology_weight * topological_loss(torch.sigmoid(logits), true, *shape)
+
+    def _teach_discriminator(self, predicted: torch.Tensor, true: torch.Tensor) -> None:
+        verdicts = self.discriminator(true), self.discriminator(predicted)
+        loss = F.binary_cross_entropy(verdicts[0], torch.ones_like(verdicts[0]))
+        loss = 0.5 * (loss + F.binary_cross_entropy(verdicts[1], torch.zeros_like(verdicts[1])))
+        self.judge.zero_grad(set_to_none=True)
+        loss.backward()
+        self.judge.step()
+
+    def _set_learning_rate(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * 0.5 * (1.0 + np.cos(np.pi * self.step / self.num_steps))
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on."""
+        tensors: dict[str, torch.Tensor] = {}
+        for name, part in self._parts().items():
+            tensors |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        for name, optimizer in self._optimizers().items():
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
+        write_tensors(path, tensors, {"format": STATE_FORMAT, "step": self.step, "run": self._run()})
+
+    def resume(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote.
+
+        Raises
+        ------
+        WeightsError
+            If the file is damaged or belongs to a training with other settings.
+        """
+        tensors, metadata = read_tensors(path, STATE_FORMAT)
+        if metadata["run"] != self._run():
+            raise WeightsError(
+                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
+                "or give --out another name."
+            )
+
+        def part(name: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+        for name, module in self._parts().items():
+            module.load_state_dict(part(name))
+        for name, optimizer in self._optimizers().items():
+            state = optimizer.state_dict()
+            state["state"] = {}
+            for key, value in part(name).items():
+                index, field = key.split(".", 1)
+                state["state"].setdefault(int(index), {})[field] = value
+            optimizer.load_state_dict(state)
+        self.step = int(metadata["step"])
+
+    def _parts(self) -> dict[str, torch.nn.Module]:
+        return {"network": self.network, "discriminator": self.discriminator}
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimizer": self.optimizer, "judge": self.judge}
+
+    def _run(self) -> dict[str, Any]:
+        run = {"training": dataclasses.asdict(self.config), "cells": len(self.cells)}
+        return dict(json.loads(json.dumps(run)))
+
+
+def train_shapr(
+    cells: TrainingCells,
+    out: Path,
+    config: ShaprConfig,
+    *,
+    device: torch.device,
+    held_out: tuple[str, ...] = (),
+    provenance: dict[str, Any] | None = None,
+    observer: Callable[[Progress], None] = lambda progress: None,
+    until: float = float("inf"),
+) -> bool:
+    """Train SHAPR (with a topology weight: SHAPR + topological loss) and write its weights.
+
+    Parameters
+    ----------
+    cells
+        What is trained on.
+    out
+        File of the weights; the state of an unfinished run lies beside it and is gone on from.
+    held_out
+        Names of cells kept out of ``cells``, for the record in the file.
+    observer
+        Called after every step.
+    until
+        Value of ``time.monotonic()`` at which to stop and save.
+
+    Returns
+    -------
+    Whether the training is complete.
+    """
+    state = out.with_name(f"{out.stem}.state.safetensors")
+    trainer = ShaprTrainer(cells, config, device)
+    if state.exists():
+        trainer.resume(state)
+    saved_at = time.monotonic()
+
+    def observe(progress: Progress) -> None:
+        nonlocal saved_at
+        observer(progress)
+        if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
+            trainer.save(state)
+            saved_at = time.monotonic()
+
+    try:
+        complete = trainer.run(observe, until)
+    except KeyboardInterrupt:
+        trainer.save(state)
+        raise
+    if not complete:
+        trainer.save(state)
+        return False
+    facts = {
+        **(provenance or {}),
+        "cells": len(cells),
+        "held_out": list(held_out),
+        "training": dataclasses.asdict(config),
+    }
+    tensors = dict(trainer.network.state_dict())
+    write_tensors(out, tensors, {"format": FORMAT, "provenance": facts})
+    state.unlink(missing_ok=True)
+    return True
