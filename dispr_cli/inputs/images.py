@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,6 +114,42 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
             if tiff.header.shape != shape:
                 raise InputError(f"{path}: {tiff.header.found()}, expected {expected} voxels (z, y, x).")
             return tiff.read_volume()
+
+
+def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, float, float] | None]:
+    """Decode a TIFF file of three axes (z, y, x) of any length.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most_voxels
+        A stack of more is refused before it is decoded.
+
+    Returns
+    -------
+    ndarray
+        (Z, Y, X), in the file's own kind of number.
+    tuple
+        Sides of a voxel (z, y, x) in micrometres; None unless the file gives all three.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no TIFF, has other axes, is too large or is damaged.
+    """
+    with _file_errors(path):
+        if not _first_bytes(path, 8).startswith(_TIFF_MAGICS):
+            raise InputError(f"{path}: a flat picture, expected a TIFF stack of three axes (z, y, x).")
+        with open_tiff(path) as tiff:
+            header = tiff.header
+            if len(header.shape) != 3 or header.axes[1:] != "YX" or header.axes[0] in "CS":
+                raise InputError(f"{path}: {header.found()}, expected a stack of three axes (z, y, x).")
+            if math.prod(header.shape) > most_voxels:
+                raise InputError(f"{path}: {header.found()} is more than {most_voxels:,} voxels; crop it.")
+            pixel, spacing = header.pixel_size, tiff.plane_spacing_um
+            sides = None if pixel is None or spacing is None else (spacing, pixel.y_um, pixel.x_um)
+            return tiff.read_volume(), sides
 
 
 def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_series: bool) -> PlaneChoice:

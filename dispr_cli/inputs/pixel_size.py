@@ -91,6 +91,27 @@ def pixel_size_from_ome(xml: str) -> PixelSize | None:
     return _plausible(sides[0] or known[0], sides[1] or known[0], LARGEST_PIXEL_UM, "OME-XML")
 
 
+def plane_spacing_from_ome(xml: str) -> float | None:
+    """``PhysicalSizeZ`` of the first image of an OME-XML text in micrometres, if it is a plausible length."""
+    try:
+        pixels = next(e for e in ElementTree.fromstring(xml).iter() if e.tag.rpartition("}")[2] == "Pixels")
+    except (ElementTree.ParseError, StopIteration, ValueError):
+        return None
+    return _plausible_side(_ome_side(pixels, "Z"))
+
+
+def plane_spacing_from_imagej(unit: str | None, spacing: object) -> float | None:
+    """Micrometres between the planes of an ImageJ stack, from the `unit` and `spacing` of its description."""
+    um = unit_in_um(unit)
+    if um is None or not isinstance(spacing, int | float):
+        return None
+    return _plausible_side(float(spacing) * um)
+
+
+def _plausible_side(side_um: float | None) -> float | None:
+    return side_um if side_um is not None and SMALLEST_PIXEL_UM <= side_um <= LARGEST_PIXEL_UM else None
+
+
 def _ome_side(pixels: ElementTree.Element, axis: str) -> float | None:
     um = unit_in_um(pixels.get(f"PhysicalSize{axis}Unit", "um"))
     try:

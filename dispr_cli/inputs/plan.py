@@ -224,7 +224,7 @@ def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | Non
 
 
 def _scan(pair: Pair, settings: InputSettings) -> tuple[list[CellRef], list[LeftOut]]:
-    ref = CellRef(_safe(pair.name), pair.image, pair.mask, pair.truth)
+    ref = CellRef(cell_name(pair.name), pair.image, pair.mask, pair.truth)
     try:
         header = read_header(pair.image, settings)
         if header.length("S") - header.has_alpha > 1 and settings.channel is None:
@@ -252,7 +252,7 @@ def _place(ref: CellRef, region: Region, alone: bool, settings: InputSettings) -
     return replace(ref, voxel_size_um=placed.voxel_size_um)
 
 
-def _safe(name: str) -> str:
+def cell_name(name: str) -> str:
     """Make a name that can stand in a path, a table and an archive: no separators, no control characters."""
     readable = name.encode("utf-8", "replace").decode()  # a file system may hold bytes that are no text
     return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", readable).strip() or "cell"

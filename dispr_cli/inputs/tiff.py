@@ -21,6 +21,8 @@ from dispr_cli.inputs.pixel_size import (
     pixel_size_from_imagej,
     pixel_size_from_ome,
     pixel_size_from_resolution,
+    plane_spacing_from_imagej,
+    plane_spacing_from_ome,
 )
 
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch, centimetre (TIFF 6.0, ResolutionUnit)
@@ -162,6 +164,15 @@ class TiffPlanes:
             return pixel_size_from_imagej(None if unit is None else str(unit), per_unit)
         unit_um = _UM_PER_RESOLUTION_UNIT.get(int(tags.valueof("ResolutionUnit", 2) or 2))
         return pixel_size_from_resolution(per_unit, unit_um, "TIFF resolution")
+
+    @property
+    def plane_spacing_um(self) -> float | None:
+        """Micrometres from one plane of a stack to the next; None if the file does not say."""
+        if self._tif.is_ome and self._tif.ome_metadata:
+            return plane_spacing_from_ome(self._tif.ome_metadata)
+        described = (self._tif.imagej_metadata or {}) if self._tif.is_imagej else {}
+        unit = described.get("unit")
+        return plane_spacing_from_imagej(None if unit is None else str(unit), described.get("spacing"))
 
     def read(self, index: dict[str, int]) -> NDArray:
         """Decode one plane, (Y, X) or (Y, X, S), at the indices given per axis letter."""

@@ -1,7 +1,9 @@
-"""The 3D ground truth of a cell, where the input folder has one."""
+"""The 3D ground truth of a cell: a file of ``obj/``, or a stack on any grid."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,26 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.cell import GRID
-from dispr_cli.inputs.images import read_volume
+from dispr_cli.inputs.images import read_stack, read_volume
+
+MOST_VOXELS = 512**3
+"""Truths of more voxels are refused before they are decoded."""
+
+
+@dataclass(frozen=True)
+class TruthVolume:
+    """A ground truth as its file has it.
+
+    Attributes
+    ----------
+    occupancy
+        (Z, Y, X) uint8, foreground > 127; the grid is the file's own.
+    voxel_size_um
+        Sides of a voxel (z, y, x) in micrometres; None unless the file gives all three.
+    """
+
+    occupancy: NDArray[np.uint8]
+    voxel_size_um: tuple[float, float, float] | None = None
 
 
 def read_truth(path: Path) -> NDArray[np.uint8]:
@@ -31,10 +52,52 @@ def read_truth(path: Path) -> NDArray[np.uint8]:
     InputError
         If the file cannot be read, has another shape, or holds no cell.
     """
-    voxels = read_volume(path, (GRID, GRID, GRID))
-    if voxels.dtype.kind not in "biuf" or not np.isfinite(voxels).all() or voxels.min() < 0:
+    return _occupancy(read_volume(path, (GRID, GRID, GRID)), path)
+
+
+def read_truth_volume(path: Path) -> TruthVolume:
+    """Read a 3D segmentation on whatever grid it has.
+
+    Parameters
+    ----------
+    path
+        A TIFF stack (OME and ImageJ voxel sizes are understood) or a NumPy array (``.npy``), axes z, y, x and
+        values as for :func:`read_truth`.
+
+    Returns
+    -------
+    TruthVolume
+        Occupancy and voxel size.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has other axes, is too large, or holds no cell.
+    """
+    if path.suffix.lower() == ".npy":
+        return TruthVolume(_occupancy(_read_npy(path), path))
+    voxels, voxel_size_um = read_stack(path, MOST_VOXELS)
+    return TruthVolume(_occupancy(voxels, path), voxel_size_um)
+
+
+def _read_npy(path: Path) -> NDArray:
+    try:
+        voxels = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(voxels, np.ndarray) or voxels.ndim != 3:
+            found = getattr(voxels, "shape", "several arrays")
+            raise InputError(f"{path}: holds {found}, expected an array of three axes (z, y, x).")
+        if math.prod(voxels.shape) > MOST_VOXELS:
+            raise InputError(f"{path}: {voxels.shape} is more than {MOST_VOXELS:,} voxels; crop it.")
+        return np.array(voxels)
+    except (OSError, ValueError, EOFError) as error:
+        words = " ".join(str(error).replace(str(path), "").split())[:120]
+        raise InputError(f"{path}: the NumPy array cannot be read ({words}); save it again.") from error
+
+
+def _occupancy(voxels: NDArray, path: Path) -> NDArray[np.uint8]:
+    if voxels.dtype.kind not in "biuf" or not np.isfinite(voxels).all() or voxels.min(initial=0) < 0:
         raise InputError(f"{path}: holds negative, NaN or complex values, expected 0 outside the cell.")
-    inside = voxels.max()
+    inside = voxels.max(initial=0)
     if not inside:
         raise InputError(f"{path}: the ground truth is empty (all values are 0), so there is no cell in it.")
     if voxels.dtype == np.uint8 and inside == 255:

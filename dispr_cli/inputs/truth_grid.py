@@ -1,0 +1,173 @@
+"""A ground truth on any grid, brought onto the grid of the reconstructions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dispr_cli.errors import CellError
+from dispr_cli.inputs.cell import GRID
+from dispr_cli.inputs.truth import TruthVolume
+
+_EQUAL_SCALE = 0.01
+_FOREGROUND = 128
+_MIDDLE = (GRID - 1) / 2
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CropSource:
+    """Where a cell was cut out, to lay a truth with the same planes beside it.
+
+    Attributes
+    ----------
+    image_shape
+        (height, width) of the image.
+    bounding_box
+        (y0, x0, y1, x1) of the cell in its pixels, half open.
+    """
+
+    image_shape: tuple[int, int]
+    bounding_box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthPlacement:
+    """How a truth lies on the grid.
+
+    Attributes
+    ----------
+    scale
+        Grid voxels per voxel of the truth along (z, y, x).
+    centre
+        The coordinate (z, y, x) in the truth that comes to the centre of the grid.
+    """
+
+    scale: Triple
+    centre: Triple
+
+
+def is_on_grid(truth: TruthVolume, voxel_size_um: float | None) -> bool:
+    """Whether a truth can be compared as it stands: 64³ voxels, of the grid's size where both are known."""
+    if truth.occupancy.shape != (GRID, GRID, GRID):
+        return False
+    known = truth.voxel_size_um is not None and voxel_size_um is not None
+    return not known or _snapped(truth, voxel_size_um) == (1.0, 1.0, 1.0)
+
+
+def place_truth(
+    truth: TruthVolume, voxel_size_um: float | None, source: CropSource | None = None
+) -> TruthPlacement:
+    """Decide how a truth lies on the grid of a cell.
+
+    The scale follows from the voxel sizes; where one of them is unknown, a cube is taken to cover the same
+    field as the grid. The centres coincide; where the truth's planes have the size of the image that the cell
+    was cut from, the centre of the cell's bounding box comes to the grid's, as :mod:`.crops` puts it.
+
+    Parameters
+    ----------
+    truth
+        The truth.
+    voxel_size_um
+        Side of the grid's voxels in micrometres; None if unknown.
+    source
+        Where the cell was cut out; None if that is not known.
+
+    Returns
+    -------
+    TruthPlacement
+        Scale and centre.
+
+    Raises
+    ------
+    CellError
+        If the scale cannot be known.
+    """
+    depth, height, width = truth.occupancy.shape
+    scale = _scale(truth, voxel_size_um)
+    middle_z, middle_y, middle_x = (depth - 1) / 2, (height - 1) / 2, (width - 1) / 2
+    if source is None or source.image_shape != (height, width):
+        return TruthPlacement(scale, (middle_z, middle_y, middle_x))
+    taken_as_it_stands = (height, width) == (GRID, GRID) and scale[1:] == (1.0, 1.0)
+    if taken_as_it_stands:
+        return TruthPlacement(scale, (middle_z, middle_y, middle_x))
+    if truth.voxel_size_um is None or voxel_size_um is None:
+        raise CellError(
+            "the ground truth has the planes of the whole image, and its voxel size or the cell's is "
+            "unknown; reconstruct with --pixel-size and give --truth-voxel-size."
+        )
+    (y0, x0, y1, x1), (_, scale_y, scale_x) = source.bounding_box, scale
+    return TruthPlacement(scale, (middle_z, _crop_centre(y0, y1, scale_y), _crop_centre(x0, x1, scale_x)))
+
+
+def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np.uint8], float]:
+    """Resample a truth onto the grid, linearly, smoothed first where the grid is coarser.
+
+    Parameters
+    ----------
+    truth
+        The truth on its own grid.
+    placement
+        From :func:`place_truth`.
+
+    Returns
+    -------
+    ndarray
+        (64, 64, 64) uint8 occupancy.
+    float
+        Share of the truth's voxels that lie beyond the grid.
+
+    Raises
+    ------
+    CellError
+        If nothing of the truth is left on the grid.
+    """
+    step = 1 / np.asarray(placement.scale)
+    first = np.asarray(placement.centre) - _MIDDLE * step
+    values = truth.occupancy.astype(np.float32)
+    # Anti-aliasing as in skimage.transform.resize.
+    values = ndimage.gaussian_filter(values, np.maximum((step - 1) / 2, 0), mode="constant")
+    grid = ndimage.affine_transform(values, step, first, (GRID, GRID, GRID), order=1, mode="constant")
+    occupancy = np.rint(grid).astype(np.uint8)
+    if not (occupancy >= _FOREGROUND).any():
+        raise CellError("nothing of the ground truth lies on the grid of 64 voxels; check its voxel size.")
+    return occupancy, _share_beyond(truth.occupancy, first, step)
+
+
+def _share_beyond(occupancy: NDArray[np.uint8], first: NDArray, step: NDArray) -> float:
+    inside = occupancy >= _FOREGROUND
+    kept = tuple(
+        slice(max(int(np.ceil(start - side / 2)), 0), max(int(np.floor(start + (GRID - 0.5) * side)) + 1, 0))
+        for start, side in zip(first, step, strict=True)
+    )
+    return 1 - np.count_nonzero(inside[kept]) / np.count_nonzero(inside)
+
+
+def _scale(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
+    if truth.voxel_size_um is not None and voxel_size_um is not None:
+        return _snapped(truth, voxel_size_um)
+    shape, sides = truth.occupancy.shape, truth.voxel_size_um or (1.0, 1.0, 1.0)
+    if len(set(shape)) == 1 and max(sides) <= min(sides) * (1 + _EQUAL_SCALE):
+        return (GRID / shape[0],) * 3
+    words = " x ".join(map(str, shape))
+    whose = "its own voxel size" if truth.voxel_size_um is None else "the voxel size of the reconstruction"
+    option = "--truth-voxel-size" if truth.voxel_size_um is None else "--voxel-size"
+    raise CellError(
+        f"the ground truth has {words} voxels and not 64 x 64 x 64, and {whose} is unknown; give {option}."
+    )
+
+
+def _snapped(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
+    """Grid voxels per voxel of the truth; sides that differ by less than 1 % are equal, as for crops."""
+    ratios = np.asarray(truth.voxel_size_um, dtype=np.float64) / (voxel_size_um or 1.0)
+    z, y, x = np.where(np.abs(ratios - 1) < _EQUAL_SCALE, 1.0, ratios)
+    return float(z), float(y), float(x)
+
+
+def _crop_centre(low: int, high: int, scale: float) -> float:
+    """Pixel coordinate under the centre of the grid; whole steps where nothing is scaled, as crops take."""
+    return (low + high) // 2 - 0.5 if scale == 1.0 else (low + high) / 2 - 0.5
