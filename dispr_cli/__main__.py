@@ -9,14 +9,29 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from dispr_cli import __version__
 from dispr_cli.commands import demo as demo_command
-from dispr_cli.commands import doctor, export, phantom, reconstruct, train
+from dispr_cli.commands import bench, doctor, export, phantom, reconstruct, train
 from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
+
+
+class QuickHelp(TyperGroup):
+    """The list of commands in plain text: drawing it with rich would take longer than all the rest.
+
+    The commands' own help keeps its panels.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help without loading rich."""
+        self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
+
 
 app = typer.Typer(
     name="dispr",
+    cls=QuickHelp,
     help="From one 2D microscope image of a cell: what the cell looks like in 3D.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,6 +63,7 @@ _add(export.export, "Main job")
 _add(train.train, "Training")
 _add(phantom.phantom, "Training")
 _add(doctor.doctor, "Help")
+_add(bench.bench, "Help")
 _add(demo_command.demo, "Help")
 
 
