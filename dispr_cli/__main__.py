@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from dispr_cli import __version__
-from dispr_cli.commands import demo as demo_command
 from dispr_cli.commands import bench, doctor, export, phantom, reconstruct, train
+from dispr_cli.commands import demo as demo_command
 from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
 
 
