@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dispr_cli.evaluation import evaluate
     from dispr_cli.methods import load_denoiser
     from dispr_cli.pipeline import read_cells, reconstruct
     from dispr_cli.volumes.store import open_store
 
 _HOMES = {
+    "evaluate": "dispr_cli.evaluation",
     "read_cells": "dispr_cli.pipeline",
     "load_denoiser": "dispr_cli.methods",
     "reconstruct": "dispr_cli.pipeline",
     "open_store": "dispr_cli.volumes.store",
 }
 
-__all__ = ["__version__", "load_denoiser", "open_store", "read_cells", "reconstruct"]
+__all__ = ["__version__", "evaluate", "load_denoiser", "open_store", "read_cells", "reconstruct"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dispr_cli import __version__
-from dispr_cli.commands import bench, doctor, export, phantom, reconstruct, train
+from dispr_cli.commands import bench, doctor, evaluate, export, phantom, reconstruct, train
 from dispr_cli.commands import demo as demo_command
 from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
 
@@ -60,6 +60,7 @@ def _add(function: Callable[..., Any], panel: str) -> None:
 
 _add(reconstruct.reconstruct, "Main job")
 _add(export.export, "Main job")
+_add(evaluate.evaluate, "Main job")
 _add(train.train, "Training")
 _add(phantom.phantom, "Training")
 _add(doctor.doctor, "Help")

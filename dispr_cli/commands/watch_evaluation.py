@@ -1,0 +1,125 @@
+"""What a person sees of an evaluation: a progress bar, then tables, then where everything is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dispr_cli.commands.watch import PLAIN_LINE_SECONDS, SHOWN_FAILURES
+from dispr_cli.report.score_tables import WordTable
+from dispr_cli.scoring.matching import LeftOut
+from dispr_cli.scoring.result import Evaluation
+
+
+class EvaluationProgress:
+    """Follow an evaluation on stderr; see :class:`dispr_cli.evaluation.EvaluationEvents`."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True)
+        self.total = self.done = self.failures = 0
+        self._since = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+
+    def message(self, text: str) -> None:
+        """Print a sentence worth knowing."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> EvaluationProgress:
+        if self.console.is_terminal and not self.quiet:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self.console, transient=True)
+            self._bar.add_task("cells", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def started(self, cells: int, methods: Sequence[str]) -> None:
+        """Say what is compared."""
+        self.total = cells
+        self._since = self._last_line = time.monotonic()
+        self.message(f"{cells} cells, {', '.join(methods)}")
+        self._show()
+
+    def scored(self, cell: str) -> None:
+        """Move on."""
+        self.done += 1
+        self._show()
+
+    def left_out(self, cell: str, reason: str) -> None:
+        """Say which cell cannot be compared, also when quiet: it is an error."""
+        self.done += 1
+        self.failures += 1
+        if self.failures <= SHOWN_FAILURES:
+            words = f"Not compared: {cell}: {reason}"
+            self.console.print(words, highlight=False, markup=False, soft_wrap=True)
+        self._show()
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=self.total, completed=self.done)
+        elif self.done and time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            rate = self.done / max(time.monotonic() - self._since, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            self.message(f"{self.done} of {self.total} cells, {rate:.2f} cells/s, about {left:.0f} s left")
+
+
+def print_evaluation(found: Evaluation, *, quiet: bool, as_json: bool) -> None:
+    """Print the tables, what is missing from them, and the folder last."""
+    if as_json:
+        typer.echo(json.dumps(found.short_content()))
+        return
+    if not quiet:
+        _print_left_out(found.match.left_out)
+        for name in found.match.unused_truths[:SHOWN_FAILURES]:
+            typer.echo(f"No reconstruction: ground truth {name}", err=True)
+        _print_more(len(found.match.unused_truths))
+    for table in found.tables(short=True):
+        _print_table(table)
+    for fact in found.facts():
+        typer.echo(fact)
+    typer.echo(f"results: {found.folder}")
+
+
+def _print_left_out(left_out: Sequence[LeftOut]) -> None:
+    for item in left_out[:SHOWN_FAILURES]:
+        typer.echo(f"Not compared: {item.cell}: {item.reason}", err=True)
+    _print_more(len(left_out))
+
+
+def _print_more(count: int) -> None:
+    if count > SHOWN_FAILURES:
+        typer.echo(f"... and {count - SHOWN_FAILURES} more; summary.json lists all", err=True)
+
+
+def _print_table(table: WordTable) -> None:
+    if not sys.stdout.isatty():
+        typer.echo(table.plain() + "\n")
+        return
+    shown = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column, title in enumerate(table.header):
+        shown.add_column(title, justify="left" if column == 0 else "right", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(word.replace("[", r"\[") for word in row))
+    Console().print(shown)

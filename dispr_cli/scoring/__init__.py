@@ -1,0 +1,1 @@
+"""Which cells of which stores are compared with which truths, and what is written of it."""

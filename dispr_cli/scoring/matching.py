@@ -1,0 +1,246 @@
+"""What an evaluation compares: methods by name, the cells that all of them share, classes, and the unit."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from dispr_cli.errors import ConfigError, InputError
+from dispr_cli.scoring.truths import Truths
+from dispr_cli.study.folds import class_of
+from dispr_cli.volumes.rows import CellRow
+from dispr_cli.volumes.store import VolumeStore
+
+NO_CLASS = ""
+"""The class of every cell where no classes were given."""
+
+_UNFINISHED = "not reconstructed yet"
+_CELL_COLUMNS, _CLASS_COLUMNS = ("cell", "name"), ("class", "label")
+
+
+@dataclass(frozen=True)
+class ComparedMethod:
+    """A method and what its store says of the compared cells.
+
+    Attributes
+    ----------
+    name
+        As the tables write it.
+    store
+        Its volumes.
+    indices, rows
+        Position in the store and row of each compared cell, by its name.
+    """
+
+    name: str
+    store: VolumeStore
+    indices: dict[str, int]
+    rows: dict[str, CellRow]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Cells that the method could not reconstruct, and why."""
+        return {cell: row.status for cell, row in self.rows.items() if not row.is_done}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A cell that is not compared, and why; `unfinished` if a run that goes on may change that."""
+
+    cell: str
+    reason: str
+    unfinished: bool = False
+
+
+@dataclass(frozen=True)
+class Match:
+    """What is compared with what.
+
+    Attributes
+    ----------
+    methods
+        In the order they were given.
+    cells
+        Names of the cells that every method tried and that have a truth, in the first store's order.
+    left_out
+        The other cells.
+    unused_truths
+        Truths without a reconstruction in any store.
+    """
+
+    methods: tuple[ComparedMethod, ...]
+    cells: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    unused_truths: tuple[str, ...]
+
+
+def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> list[str]:
+    """Name each store: as the user says, else by its method, and by its file where methods repeat.
+
+    Raises
+    ------
+    ConfigError
+        If the user's names are not one for each store, or two methods would have one name.
+    """
+    if names and len(names) != len(stores):
+        raise ConfigError(f"{len(names)} names for {len(stores)} stores; give --name once for each store.")
+    methods = [str(store.configuration.get("method", store.path.stem)) for store in stores]
+    counts = Counter(methods)
+    chosen = list(names) or [
+        method if counts[method] == 1 else store.path.stem
+        for method, store in zip(methods, stores, strict=True)
+    ]
+    twice = [name for name, count in Counter(chosen).items() if count > 1]
+    if twice:
+        raise ConfigError(f"two stores would be called {twice[0]!r}; give --name once for each store.")
+    return chosen
+
+
+def match_cells(stores: Mapping[str, VolumeStore], truths: Truths) -> Match:
+    """Find the cells that every store tried and that have a truth.
+
+    A cell that a method failed on is compared, as an empty shape; one that it has not come to yet is not.
+
+    Parameters
+    ----------
+    stores
+        By the method's name.
+    truths
+        Ground truths.
+
+    Raises
+    ------
+    InputError
+        If no cell is left.
+    """
+    tables = {name: list(store.cells) for name, store in stores.items()}
+    known = list(dict.fromkeys(row.name for rows in tables.values() for row in rows))
+    with_truth, unused = truths.find(known)
+    states = {name: {row.name: row for row in rows} for name, rows in tables.items()}
+    reasons = {cell: _reason(cell, states, with_truth, truths) for cell in known}
+    cells = tuple(cell for cell, reason in reasons.items() if reason is None)
+    left_out = tuple(
+        LeftOut(cell, reason, reason.startswith(_UNFINISHED))
+        for cell, reason in reasons.items()
+        if reason is not None
+    )
+    if not cells:
+        raise _nothing_shared(stores, truths, left_out[0], unused)
+    methods = tuple(
+        ComparedMethod(
+            name,
+            store,
+            {row.name: index for index, row in enumerate(tables[name]) if reasons[row.name] is None},
+            {cell: states[name][cell] for cell in cells},
+        )
+        for name, store in stores.items()
+    )
+    return Match(methods, cells, left_out, tuple(unused))
+
+
+def read_classes(path: Path, cells: Sequence[str]) -> dict[str, str]:
+    """Read the class of each cell from a CSV file with the columns ``cell`` (or ``name``) and ``class``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, or says nothing of a cell.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = [name.strip().lower() for name in reader.fieldnames or ()]
+            cell_column = next((name for name in _CELL_COLUMNS if name in columns), None)
+            class_column = next((name for name in _CLASS_COLUMNS if name in columns), None)
+            if cell_column is None or class_column is None:
+                found = ", ".join(columns) or "none"
+                raise InputError(f"{path}: has the columns {found}; expected 'cell' and 'class'.")
+            reader.fieldnames = columns
+            found_classes = {row[cell_column].strip(): row[class_column].strip() for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: the table of classes cannot be read ({error}).") from error
+    missing = [cell for cell in cells if not found_classes.get(cell)]
+    if missing:
+        raise InputError(
+            f"{path}: has no class for {missing[0]!r} and {len(missing) - 1} other cell(s); add their rows."
+        )
+    return {cell: found_classes[cell] for cell in cells}
+
+
+def choose_classes(
+    cells: Sequence[str], classes: Path | Mapping[str, str] | None, from_name: bool
+) -> dict[str, str]:
+    """Give each cell its class: from a table, from its name, or none.
+
+    Raises
+    ------
+    ConfigError
+        If both ways are asked for, or a mapping lacks a cell.
+    InputError
+        If the table cannot be used.
+    """
+    if classes is not None and from_name:
+        raise ConfigError("classes from a table and from the names were asked for; choose one of them.")
+    if isinstance(classes, Path):
+        return read_classes(classes, cells)
+    if classes is not None:
+        missing = [cell for cell in cells if cell not in classes]
+        if missing:
+            raise ConfigError(f"there is no class for cell {missing[0]!r}; give every cell one.")
+        return {cell: classes[cell] for cell in cells}
+    return {cell: class_of(cell) if from_name else NO_CLASS for cell in cells}
+
+
+def voxel_sizes(match: Match, unknown_um: float | None) -> dict[str, dict[str, float | None]]:
+    """Return the voxel side of each cell, by method and cell; None where it is unknown.
+
+    A failed cell has none of its own; it takes its store's, or the median of the cells around it.
+
+    Parameters
+    ----------
+    match
+        The compared cells.
+    unknown_um
+        What the user says of stores that do not know.
+    """
+    sizes = {}
+    for method in match.methods:
+        own = {cell: row.voxel_size_um or method.store.voxel_size_um for cell, row in method.rows.items()}
+        known = [size for size in own.values() if size is not None]
+        usual = median(known) if known else unknown_um
+        sizes[method.name] = {
+            cell: size or (usual if cell in method.failed else unknown_um) for cell, size in own.items()
+        }
+    return sizes
+
+
+def in_micrometres(sizes: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Whether every voxel size is known; else all is told in voxels, since units are never mixed."""
+    return all(size is not None for of_method in sizes.values() for size in of_method.values())
+
+
+def _reason(
+    cell: str, states: Mapping[str, Mapping[str, CellRow]], with_truth: set[str], truths: Truths
+) -> str | None:
+    missing = [name for name, rows in states.items() if cell not in rows]
+    if missing:
+        return f"not in the store of {', '.join(missing)}"
+    if cell not in with_truth:
+        return f"no ground truth in {truths.source}"
+    open_in = [name for name, rows in states.items() if not (rows[cell].is_done or rows[cell].is_failed)]
+    return f"{_UNFINISHED} by {', '.join(open_in)}" if open_in else None
+
+
+def _nothing_shared(
+    stores: Mapping[str, VolumeStore], truths: Truths, first: LeftOut, unused: Sequence[str]
+) -> InputError:
+    paths = ", ".join(str(store.path) for store in stores.values())
+    example = f", a ground truth is called {unused[0]!r}" if unused else ""
+    return InputError(
+        f"{truths.source}: no cell of {paths} can be compared (cell {first.cell!r}: "
+        f"{first.reason}{example}). Names of cells and of ground truths must be equal."
+    )
