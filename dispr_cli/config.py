@@ -14,6 +14,9 @@ from dispr_cli.errors import ConfigError
 SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 """Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
 
+METHODS = ("dispr", "dispr2022", "shapr", "shapr-topo", "cylinder", "ellipsoid", "inflate", "nearest")
+"""Names of the methods, ours first; each is loaded by :mod:`dispr_cli.methods`."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 

@@ -1,22 +1,58 @@
-"""Every method by its name: ours now, the peers beside it."""
+"""Every method by its name: ours, and the peers behind the same interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dispr_cli.diffusion.reconstruction import DiffusionMethod
+    from dispr_cli.method import Method
+
+OURS = "dispr"
+
+
+def silent(message: str) -> None:
+    """Hear a message and say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodOptions:
+    """What a user may choose of a method; None leaves it to the method.
+
+    Attributes
+    ----------
+    weights
+        A file, or a folder with one file for each fold: then every cell is reconstructed by the network that
+        was not trained on it.
+    sampler, num_steps
+        How samples are drawn (``dispr`` and ``dispr2022``).
+    variant
+        Of ``cylinder`` and ``ellipsoid``: how the height is chosen.
+    run
+        Device and precision are read from it.
+    """
+
+    weights: Path | None = None
+    sampler: str | None = None
+    num_steps: int | None = None
+    variant: str | None = None
+    run: ReconstructConfig = dataclasses.field(default_factory=ReconstructConfig)
 
 
 def load_denoiser(
     weights: Path | str | None = None,
     sampler: SamplerConfig | None = None,
     run: ReconstructConfig | None = None,
-    notify: Callable[[str], None] = lambda message: None,
+    notify: Callable[[str], None] = silent,
 ) -> DiffusionMethod:
     """Load our denoiser, ready to reconstruct.
 
@@ -44,3 +80,107 @@ def load_denoiser(
     device = choose_device(run.device)
     checkpoint = read_denoiser(Path(weights) if weights is not None else None)
     return DiffusionMethod(checkpoint, sampler or SamplerConfig(), device, run.precision, notify)
+
+
+def load_method(
+    name: str, options: MethodOptions | None = None, notify: Callable[[str], None] = silent
+) -> Method:
+    """Load any method, ready to reconstruct.
+
+    Parameters
+    ----------
+    name
+        One of :data:`METHODS`.
+    options
+        What was chosen for it.
+    notify
+        Called with a sentence worth knowing.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it cannot do what was chosen.
+    WeightsError
+        If its weights are missing or cannot be used.
+    """
+    if name not in METHODS:
+        raise ConfigError(f"there is no method {name!r}: expected one of {', '.join(METHODS)} (--method)")
+    options = options or MethodOptions()
+    _refuse_what_means_nothing(name, options)
+    if options.weights is not None and options.weights.is_dir():
+        return _held_out(name, options, options.weights, notify)
+    return METHODS[name](options, notify)[0]
+
+
+Loaded = tuple["Method", "Collection[str]"]
+"""A method, and the names of the cells kept out of its training."""
+
+
+def _ours(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+    sampler = _sampler(options, SamplerConfig())
+    method = load_denoiser(options.weights, sampler, options.run, notify)
+    return method, method.checkpoint.provenance.get("held_out", ())
+
+
+def _shapr(name: str) -> Callable[[MethodOptions, Callable[[str], None]], Loaded]:
+    def load(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+        from dispr_cli.baselines.shapr.method import ShaprMethod, load_shapr
+        from dispr_cli.diffusion.device import choose_device
+
+        weights = load_shapr(_required(name, options))
+        method = ShaprMethod(weights, choose_device(options.run.device), name)
+        return method, weights.provenance.get("held_out", ())
+
+    return load
+
+
+METHODS: Mapping[str, Callable[[MethodOptions, Callable[[str], None]], Loaded]] = {
+    OURS: _ours,
+    "shapr": _shapr("shapr"),
+    "shapr-topo": _shapr("shapr-topo"),
+}
+"""How each method is loaded, by the name that ``--method`` and the tables write."""
+
+_MEANT_FOR = {
+    "sampler": ({OURS, "dispr2022"}, "--sampler"),
+    "num_steps": ({OURS, "dispr2022"}, "--steps"),
+    "variant": ({"cylinder", "ellipsoid"}, "--variant"),
+    "weights": ({OURS, "dispr2022", "shapr", "shapr-topo", "nearest"}, "--weights"),
+}
+
+
+def _refuse_what_means_nothing(name: str, options: MethodOptions) -> None:
+    for field, (methods, option) in _MEANT_FOR.items():
+        if getattr(options, field) is not None and name not in methods:
+            raise ConfigError(
+                f"{option} means nothing to --method {name}; it is for {', '.join(sorted(methods))}"
+            )
+
+
+def _sampler(options: MethodOptions, default: SamplerConfig) -> SamplerConfig:
+    return SamplerConfig(
+        default.sampler if options.sampler is None else options.sampler,
+        default.num_steps if options.num_steps is None else options.num_steps,
+    )
+
+
+def _required(name: str, options: MethodOptions) -> Path:
+    if options.weights is None:
+        raise WeightsError(
+            f"--method {name} has no weights of its own to go by: give --weights FILE, made by "
+            f"'dispr train DATA --method {name} --out FILE'"
+        )
+    return options.weights
+
+
+def _held_out(name: str, options: MethodOptions, folder: Path, notify: Callable[[str], None]) -> Method:
+    from dispr_cli.held_out import HeldOutMethod
+
+    files = sorted(path for path in folder.glob("fold*") if ".state." not in path.name)
+    if not files:
+        raise WeightsError(
+            f"{folder}: is a folder without weights of folds; expected fold0.safetensors and so on"
+        )
+    loaded = {str(path): METHODS[name](dataclasses.replace(options, weights=path), notify) for path in files}
+    members = {path: method for path, (method, _) in loaded.items()}
+    return HeldOutMethod(members, {path: names for path, (_, names) in loaded.items()})

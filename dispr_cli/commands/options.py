@@ -15,7 +15,10 @@ MACHINE = "Machine"
 Weights = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it at run time
     typer.Option(
-        "--weights", help="Weights (.safetensors) instead of the shipped ones.", rich_help_panel=SAMPLING
+        "--weights",
+        help="Weights (.safetensors) instead of the shipped ones, or a folder with fold0, fold1 ... "
+        "(each cell by the network that never saw it).",
+        rich_help_panel=SAMPLING,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Decides the samples drawn.", rich_help_panel=SAMPLING)]

@@ -20,6 +20,7 @@ from dispr_cli.commands.options import (
     Threads,
     Weights,
 )
+from dispr_cli.config import METHODS as NAMES
 from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings
@@ -39,13 +40,32 @@ def reconstruct(
         int, typer.Option("--samples", "-n", help="Shapes for each cell.", rich_help_panel=SAMPLING)
     ] = _RUN.num_samples,
     seed: Seed = _RUN.seed,
-    steps: Annotated[
-        int, typer.Option("--steps", help="Denoising steps.", rich_help_panel=SAMPLING)
-    ] = _SAMPLER.num_steps,
-    sampler: Annotated[
+    method_name: Annotated[
         str,
-        typer.Option("--sampler", help=", ".join(SAMPLERS) + ".", metavar="NAME", rich_help_panel=SAMPLING),
-    ] = _SAMPLER.sampler,
+        typer.Option("--method", help=", ".join(NAMES) + ".", metavar="NAME", rich_help_panel=SAMPLING),
+    ] = NAMES[0],
+    variant: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--variant",
+            help="Height of cylinder and ellipsoid: published or full.",
+            metavar="NAME",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None,
+    steps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--steps", help=f"Denoising steps [{_SAMPLER.num_steps}].", rich_help_panel=SAMPLING),
+    ] = None,
+    sampler: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--sampler",
+            help=f"{', '.join(SAMPLERS)} [{_SAMPLER.sampler}].",
+            metavar="NAME",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None,
     weights: Weights = None,
     pixel_size: Annotated[
         Optional[float],  # noqa: UP045
@@ -153,7 +173,6 @@ def reconstruct(
     from dispr_cli.inputs.plan import plan_cells
 
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
-    chosen = SamplerConfig(sampler, steps)
     inputs = InputSettings(
         channel=channel,
         plane=plane,
@@ -173,14 +192,21 @@ def reconstruct(
         raise ConfigError("no store was named: dispr reconstruct INPUT OUT.zarr (or --dry-run)")
     watch.print_left_out(plan)
 
-    from dispr_cli.methods import load_denoiser
+    from dispr_cli.methods import MethodOptions, load_method
     from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
 
     watch.set_threads(threads)
     watch.warn_without_kernels()
     events = watch.RunProgress(quiet or json_output)
-    method = load_denoiser(weights, chosen, run, events.message)
-    events.message(f"{len(plan.cells)} cells, {samples} samples each, {steps} steps on {method.describe()}")
+    if trajectory is not None and (method_name != NAMES[0] or (weights is not None and weights.is_dir())):
+        raise ConfigError(
+            f"--save-trajectory needs --method {NAMES[0]} with one file of weights, whose steps it draws"
+        )
+    options = MethodOptions(weights, sampler, steps, variant, run)
+    method = load_method(method_name, options, events.message)
+    events.message(
+        f"{len(plan.cells)} cells, {samples} samples each, by {method.name} on {method.describe()}"
+    )
     with events:
         store, progress = reconstruct_to_store(
             plan,
@@ -199,8 +225,10 @@ def reconstruct(
 
         pictures.append(draw_store(store, plan, inputs, picture))
     if trajectory is not None:
+        from dispr_cli.diffusion.reconstruction import DiffusionMethod
         from dispr_cli.pictures import draw_steps
 
+        assert isinstance(method, DiffusionMethod)
         drawn = out.with_name(f"{out.stem}.trajectory.png")
         pictures.append(draw_steps(plan, trajectory, method, inputs, seed, drawn))
     watch.print_result(store, progress, pictures, json_output)

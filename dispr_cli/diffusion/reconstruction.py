@@ -78,8 +78,8 @@ class DiffusionMethod:
         return self.device.type
 
     def describe(self) -> str:
-        """Say what computes."""
-        return describe(self.device, self.autocast)
+        """Say what computes, and in how many steps."""
+        return f"{describe(self.device, self.autocast)}, {self.sampler.num_steps} steps"
 
     def identity(self) -> dict[str, Any]:
         """Sampler, steps and hash of the weights."""

@@ -39,7 +39,7 @@ def test_a_folder_becomes_a_store(phantom_folder: Path, tiny_weights: Path, tmp_
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == f"store:   {out}"
     assert f"table:   {out / 'cells.csv'}" in result.stdout
-    assert "7 cells, 2 samples each, 1 steps on" in result.stderr
+    assert "7 cells, 2 samples each, by dispr on" in result.stderr
     again = dispr("reconstruct", phantom_folder, out, "--samples", 2, "--steps", 1, "--weights", tiny_weights)
     assert again.returncode == 0
     assert "7 of 7 cells were finished before" in again.stderr

@@ -1,0 +1,90 @@
+"""Every cell by the network that never saw it: several trained networks that stand as one method."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispr_cli.errors import WeightsError
+from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.method import Method
+
+
+class HeldOutMethod:
+    """Several trainings of one method, each asked only for cells it was not trained on.
+
+    Parameters
+    ----------
+    members
+        The trained methods, by the name of their weights.
+    held_out
+        For each of them the names of the cells kept out of its training, as its weights record them.
+
+    Raises
+    ------
+    WeightsError
+        If there is none, or one records no held-out cells.
+    """
+
+    def __init__(self, members: Mapping[str, Method], held_out: Mapping[str, Collection[str]]) -> None:
+        if not members:
+            raise WeightsError(
+                "a folder of weights was given that holds none; expected one file for each fold"
+            )
+        for weights in members:
+            if not held_out[weights]:
+                raise WeightsError(
+                    f"{weights}: records no cell that was held out of its training, so it cannot be used on "
+                    "cells of its own folder; give it alone, as --weights FILE."
+                )
+        self.members = dict(members)
+        self._of_cell = {name: weights for weights in members for name in held_out[weights]}
+        self._any = next(iter(members.values()))
+
+    @property
+    def name(self) -> str:
+        """The method's name; all members share it."""
+        return self._any.name
+
+    @property
+    def device_type(self) -> str:
+        """``cpu``, ``cuda`` or ``mps``."""
+        return self._any.device_type
+
+    def describe(self) -> str:
+        """Say what computes, and that cells are held out."""
+        return f"{self._any.describe()}, {len(self.members)} networks, each on the cells it never saw"
+
+    def identity(self) -> dict[str, Any]:
+        """Give the settings of the members, one hash over all their weights, and each of theirs."""
+        every = {weights: member.identity() for weights, member in self.members.items()}
+        hashes = {weights: str(found.get("weights_sha256")) for weights, found in every.items()}
+        together = hashlib.sha256("".join(sorted(hashes.values())).encode()).hexdigest()
+        return {**self._any.identity(), "weights_sha256": together, "held_out_weights": hashes}
+
+    def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
+        """Reconstruct each cell by its own network; see :class:`dispr_cli.method.Method`.
+
+        Raises
+        ------
+        WeightsError
+            If a cell was held out of none of the trainings.
+        """
+        volumes = np.empty((len(cells), num_samples, GRID, GRID, GRID), np.uint8)
+        for weights, member in self.members.items():
+            index = [i for i, cell in enumerate(cells) if self._network_of(cell) == weights]
+            if index:
+                volumes[index] = member.reconstruct([cells[i] for i in index], num_samples, seed)
+        return volumes
+
+    def _network_of(self, cell: Cell) -> str:
+        if cell.name not in self._of_cell:
+            raise WeightsError(
+                f"cell {cell.name}: was held out of none of the {len(self.members)} trainings, so no network "
+                "may be tried on it. Give one file (--weights FILE) for cells that are new to all of them."
+            )
+        return self._of_cell[cell.name]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dispr_cli import config
+from dispr_cli.baselines.shapr.network import ShapeNetwork
+from dispr_cli.baselines.shapr.training import FORMAT
+from dispr_cli.diffusion.checkpoint import write_tensors
+from dispr_cli.errors import ConfigError, WeightsError
+from dispr_cli.held_out import HeldOutMethod
+from dispr_cli.inputs.cell import Cell
+from dispr_cli.methods import METHODS, MethodOptions, load_method
+
+
+def cell(name: str) -> Cell:
+    mask = np.zeros((64, 64), np.bool_)
+    mask[20:40, 20:40] = True
+    return Cell(name, mask.astype(np.float32), mask, None, Path(name), None, (0, 0, 64, 64), False)
+
+
+class Constant:
+    """A method whose every voxel is one number."""
+
+    name, device_type = "constant", "cpu"
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def describe(self) -> str:
+        return "nothing"
+
+    def identity(self) -> dict[str, Any]:
+        return {"method": self.name, "weights_sha256": str(self.value)}
+
+    def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
+        return np.full((len(cells), num_samples, 64, 64, 64), self.value, np.uint8)
+
+
+def test_each_cell_goes_to_the_network_that_never_saw_it() -> None:
+    method = HeldOutMethod({"a": Constant(1), "b": Constant(2)}, {"a": ["x", "z"], "b": ["y"]})
+    volumes = method.reconstruct([cell("y"), cell("x"), cell("z")], 2, seed=0)
+    assert volumes.shape == (3, 2, 64, 64, 64)
+    assert volumes[:, :, 0, 0, 0].tolist() == [[2, 2], [1, 1], [1, 1]]
+    assert method.identity()["held_out_weights"] == {"a": "1", "b": "2"}
+    with pytest.raises(WeightsError, match="cell w: was held out of none of the 2 trainings"):
+        method.reconstruct([cell("w")], 1, seed=0)
+
+
+def test_networks_that_say_nothing_of_held_out_cells_are_refused() -> None:
+    with pytest.raises(WeightsError, match="records no cell"):
+        HeldOutMethod({"a": Constant(1)}, {"a": []})
+    with pytest.raises(WeightsError, match="holds none"):
+        HeldOutMethod({}, {})
+
+
+def test_a_folder_of_folds_is_read_as_one_method(tmp_path: Path) -> None:
+    for fold, name in enumerate(("x", "y")):
+        torch.manual_seed(fold)
+        facts = {"provenance": {"held_out": [name]}}
+        write_tensors(
+            tmp_path / f"fold{fold}.safetensors", ShapeNetwork().state_dict(), {"format": FORMAT, **facts}
+        )
+    alone = load_method("shapr", MethodOptions(weights=tmp_path / "fold1.safetensors"))
+    together = load_method("shapr", MethodOptions(weights=tmp_path))
+    cells = [cell("x"), cell("y")]
+    expected = alone.reconstruct(cells[1:], 1, seed=0)[0]
+    found = together.reconstruct(cells, 1, seed=0)
+    np.testing.assert_array_equal(found[1], expected)
+    assert not np.array_equal(found[0], expected)
+    assert "2 networks" in together.describe()
+
+
+def test_every_name_has_a_loader_and_every_loader_a_name() -> None:
+    assert set(METHODS) == set(config.METHODS)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("sphere", {}, "there is no method 'sphere': expected one of dispr"),
+        ("shapr", {}, "--method shapr has no weights"),
+        ("shapr", {"num_steps": 3}, "--steps means nothing to --method shapr"),
+        ("shapr", {"sampler": "ddim"}, "--sampler means nothing"),
+        ("dispr", {"variant": "full"}, "--variant means nothing to --method dispr"),
+        ("dispr", {"num_steps": 0}, "--steps is 0"),
+    ],
+)
+def test_what_a_method_cannot_do_is_said(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises((ConfigError, WeightsError), match=message):
+        load_method(name, MethodOptions(**options))
+
+
+def test_a_folder_without_folds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="folder without weights of folds"):
+        load_method("shapr", MethodOptions(weights=tmp_path))
