@@ -118,8 +118,8 @@ def _print_table(table: WordTable) -> None:
         typer.echo(table.plain() + "\n")
         return
     shown = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for column, title in enumerate(table.header):
-        shown.add_column(title, justify="left" if column == 0 else "right", overflow="fold")
+    for title, is_words in zip(table.header, table.is_words, strict=True):
+        shown.add_column(title, justify="left" if is_words else "right", overflow="fold")
     for row in table.rows:
         shown.add_row(*(word.replace("[", r"\[") for word in row))
     Console().print(shown)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from scipy.stats import binom
 
 from dispr_cli.report.charts import FULL_WIDTH, Look, chart, footnote, label_panels, looks, style
@@ -101,6 +102,8 @@ def _draw_votes(panel: Axes, votes: Mapping[str, VoxelReliability], look: Mappin
         panel.plot(100 * vote.probability, np.where(share > 0, share, np.nan), **_line(look[name], name))
     panel.set(xlim=(-5, 105), yscale="log")
     panel.set_xticks([0, 50, 100])
+    panel.yaxis.set_major_formatter(lambda share, _: f"{share:g}")
+    panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def chance_band(probability: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +120,6 @@ def _square(panel: Axes) -> None:
     panel.set(xlim=(0, 100), ylim=(0, 100))
     panel.set_xticks([0, 50, 100])
     panel.set_yticks([0, 50, 100])
-    panel.set_aspect("equal")
 
 
 def _write_around(
@@ -133,8 +135,8 @@ def _write_around(
         panel.set_xlabel("rank of the truth")
     upper[0].set_ylabel("truths inside the\ncentral interval (%)")
     lower[0].set_ylabel("frequency, relative\nto an honest spread")
-    upper[-1].set(xlabel="samples with the voxel (%)", ylabel="truths with it (%)")
-    lower[-1].set(xlabel="samples with the voxel (%)", ylabel="share of voxels (%)")
+    upper[-1].set(xlabel="votes for the voxel (%)", ylabel="true voxels (%)")
+    lower[-1].set(xlabel="votes for the voxel (%)", ylabel="share of voxels (%)")
     label_panels([*upper, *lower])
     handles, labels = upper[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))

@@ -98,7 +98,16 @@ def footnote(figure: Figure, words: str) -> None:
 def label_panels(axes: Sequence[Axes]) -> None:
     """Letter the panels a, b, c, ... as papers refer to them."""
     for letter, panel in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
-        panel.set_title(letter, loc="left", fontweight="bold", fontsize=NORMAL + 1.5)
+        panel.annotate(
+            letter,
+            (0, 1),
+            xytext=(-6, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            fontweight="bold",
+            fontsize=NORMAL + 1.5,
+        )
 
 
 def encoded(figure: Figure, dots_per_inch: int = 300) -> dict[str, bytes]:

@@ -17,6 +17,8 @@ from dispr_cli.report.tiles import BLOCK, GAP, OCCUPANCY, PLANE, TILE, draw_bloc
 TRUTH_COLOUR = "#56B4E9"
 """Sky blue of Okabe and Ito: the outline of the truth."""
 
+_TRUTH_SURFACE = np.array([0.38, 0.60, 0.78])
+
 GROUPS = ("best", "median", "worst")
 
 _LEFT, _TOP, _RIGHT, _BOTTOM = 0.52, 0.40, 0.14, 0.42
@@ -120,7 +122,8 @@ def _left(column: int) -> float:
 def _draw_row(page: Page, y: float, row: RankedCell, *, named: bool) -> None:
     page.text(0.16, y + BLOCK / 2, row.group, 8, rotation=90, weight="bold")
     page.text(0.36, y + BLOCK / 2, shortened(row.name, 6.5, BLOCK), 6.5, rotation=90, color=FAINT)
-    draw_block(page, _left(0), y, row.truth, row.truth, named=named, **OCCUPANCY)
+    tint = np.broadcast_to(_TRUTH_SURFACE, (*row.truth.shape, 3))
+    draw_block(page, _left(0), y, row.truth, row.truth, named=named, tint=tint, **OCCUPANCY)
     for column, shape in enumerate(row.shapes.values(), 1):
         draw_block(page, _left(column), y, shape.volume, shape.volume, named=named, **OCCUPANCY)
         _draw_truth_outline(page, _left(column), y, row.truth)

@@ -16,6 +16,24 @@ HEADLINE = ("iou", "volume_error", "surface_error", "surface_distance")
 """Scores whose paired differences the screen shows."""
 
 
+_WORDS = ("method", "class", "pair", "score")
+_LABELS = {
+    "iou": "IoU",
+    "vote_iou": "IoU of the vote",
+    "medoid_iou": "IoU of the medoid",
+    "mirror_invariant_iou": "mirror-invariant IoU",
+    "slice_iou": "slice IoU",
+    "dice": "Dice",
+    "mean_curvature_error": "curvature error",
+    "surface_distance_95": "95 % surface distance",
+    "relative_fair_crps_volume": "CRPS volume",
+    "relative_fair_crps_surface_area": "CRPS surface",
+    "relative_fair_crps_z_extent": "CRPS height",
+    "ged_squared": "GED²",
+    "fair_brier": "Brier",
+}
+
+
 @dataclass(frozen=True)
 class WordTable:
     """A table with a title.
@@ -37,9 +55,14 @@ class WordTable:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
 
+    @property
+    def is_words(self) -> tuple[bool, ...]:
+        """Whether each column holds words, which stand to the left; numbers stand to the right."""
+        return tuple(title in _WORDS for title in self.header)
+
     def markdown(self) -> str:
         """Return the table in Markdown, numbers to the right."""
-        marks = tuple("---" if column == 0 else "---:" for column in range(len(self.header)))
+        marks = tuple("---" if is_words else "---:" for is_words in self.is_words)
         lines = [self.header, marks, *self.rows]
         table = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
         note = f"\n\n{self.note}" if self.note else ""
@@ -49,7 +72,7 @@ class WordTable:
         """Return the table with aligned columns, for terminals without colours and for files."""
         lines = [self.header, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        shown = [_aligned(line, widths) for line in lines]
+        shown = [_aligned(line, widths, self.is_words) for line in lines]
         return "\n".join([f"{self.title}:", *shown])
 
 
@@ -159,7 +182,7 @@ def pair_table(comparisons: Mapping[str, Sequence[Comparison]], scores: Sequence
     rows = tuple(
         (
             f"{comparison.first} − {comparison.second}",
-            score.replace("_", " "),
+            _LABELS.get(score, score.replace("_", " ")),
             str(comparison.count),
             f"{comparison.difference:+.3f}",
             f"{comparison.low:+.3f} to {comparison.high:+.3f}",
@@ -181,12 +204,11 @@ def _escaped(word: str) -> str:
     return word.replace("|", "\\|")
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = [
-        word.ljust(width) if column == 0 else word.rjust(width)
-        for column, (word, width) in enumerate(zip(line, widths, strict=True))
-    ]
-    return "  ".join([first, *others]).rstrip()
+def _aligned(line: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> str:
+    columns = zip(line, widths, words, strict=True)
+    return "  ".join(
+        word.ljust(width) if left else word.rjust(width) for word, width, left in columns
+    ).rstrip()
 
 
 def _samples(summary: MethodSummary) -> str:

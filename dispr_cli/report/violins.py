@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -83,11 +84,8 @@ def _draw_violin(
     if len(np.unique(shown)) > 2:
         outline, density = _density(shown)
         half = 0.30 * density / density.max()
-        panel.fill_between(
-            outline, place - half, place + half, facecolor=colour, alpha=0.35, linewidth=0, zorder=1
-        )
-        for side in (place - half, place + half):
-            panel.plot(outline, side, color=colour, linewidth=0.7, zorder=2)
+        body: dict[str, Any] = {"facecolor": to_rgba(colour, 0.35), "edgecolor": colour, "linewidth": 0.7}
+        panel.fill_between(outline, place - half, place + half, zorder=1, **body)
     if len(shown) <= _MOST_DOTS:
         # Always the same scatter, so that a figure drawn again is the same figure.
         scatter = np.random.default_rng(place).uniform(-0.13, 0.13, len(shown))

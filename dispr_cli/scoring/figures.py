@@ -94,20 +94,20 @@ def _ranked_cells(scores: Scores, match: Match, truths: Truths, measuring: Measu
 def _shapes(method: ComparedMethod, cell: str, scores: CellScores, *, alone: bool) -> dict[str, RankedShape]:
     """Return the medoid of a method, and beside it the vote where there is room."""
     samples = read_samples(method, cell)
-    medoid = RankedShape(samples[scores.medoid], _words(scores.samples[scores.medoid]))
+    medoid = RankedShape(samples[scores.medoid], _words(scores.samples[scores.medoid], scores.truth))
     if not alone:
         return {method.name: medoid}
     if len(samples) == 1:
         return {"Reconstruction": medoid}
     vote = np.rint(255 * voxel_vote(list(samples))).astype(np.uint8)
-    return {"Medoid sample": medoid, f"Vote of {len(samples)}": RankedShape(vote, _words(scores.vote))}
+    return {
+        "Medoid sample": medoid,
+        f"Vote of {len(samples)}": RankedShape(vote, _words(scores.vote, scores.truth)),
+    }
 
 
-def _words(values: Mapping[str, float]) -> str:
+def _words(values: Mapping[str, float], truth: Mapping[str, float]) -> str:
     if values["empty"]:
         return "failed: nothing there"
-    return f"IoU {values['iou']:.2f}, volume {_signed(values['volume_error'])}"
-
-
-def _signed(error: float) -> str:
-    return f"off by {100 * error:.0f} %"
+    too_large = values["volume"] / truth["volume"] - 1
+    return f"IoU {values['iou']:.2f}, volume {100 * too_large:+.0f} %"
