@@ -19,6 +19,7 @@ from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import train_shapr
 from dispr_cli.diffusion.dataset import load_cells
 from dispr_cli.diffusion.training import Progress
+from dispr_cli.diffusion.training_run import TrainingEvents
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
@@ -64,9 +65,9 @@ def main() -> None:
             out,
             config,
             device=torch.device(args.device),
-            held_out=tuple(cells.names[i] for i in np.flatnonzero(held == fold)),
+            held_out=cells.select(np.flatnonzero(held == fold)),
             provenance={"method": name, "fold": fold},
-            observer=report,
+            events=TrainingEvents(report, lambda progress, metrics: print(metrics, flush=True)),
             until=until,
         )
         if not complete:

@@ -113,7 +113,7 @@ def train_denoiser(
     def observe(progress: Progress, average: VolumeDenoiser) -> None:
         nonlocal saved_at
         events.progress(progress)
-        if held_out is not None and _is_due(progress, config.batch_size):
+        if held_out is not None and is_due(progress, config.batch_size):
             events.held_out(progress, validate(average, held_out, device))
         if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
             trainer.save(state)
@@ -138,7 +138,8 @@ def state_file(out: Path) -> Path:
     return out.with_name(f"{out.stem}.state.safetensors")
 
 
-def _is_due(progress: Progress, batch_size: int) -> bool:
+def is_due(progress: Progress, batch_size: int) -> bool:
+    """Whether held-out metrics are to be taken after this step: :data:`VALIDATIONS` times in a run."""
     interval = max(1, progress.total // VALIDATIONS)
     return progress.examples // interval != (progress.examples - batch_size) // interval
 

@@ -17,6 +17,7 @@ from dispr_cli.baselines.shapr.network import Discriminator, ShapeNetwork
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import ShaprTrainer, planes_of, train_shapr
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
+from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents
 from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.inputs.cell import Cell
 
@@ -91,7 +92,11 @@ def test_training_learns_and_resumes_to_the_same_weights(tmp_path: Path) -> None
     losses: list[float] = []
     config = dataclasses.replace(SHORT, num_examples=40, learning_rate=1e-2)
     assert train_shapr(
-        cells, tmp_path / "a.safetensors", config, device=CPU, observer=lambda p: losses.append(p.loss)
+        cells,
+        tmp_path / "a.safetensors",
+        config,
+        device=CPU,
+        events=TrainingEvents(lambda progress: losses.append(progress.loss)),
     )
     assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
     whole = ShaprTrainer(cells, SHORT, CPU)
@@ -147,18 +152,25 @@ def ball(radius: float) -> Cell:
 
 
 def test_method_gives_one_shape_whatever_the_seed_and_company(tmp_path: Path) -> None:
-    train_shapr(ball_cells(), tmp_path / "w.safetensors", SHORT, device=CPU, held_out=("kept",))
+    metrics: list[HeldOut] = []
+    events = TrainingEvents(held_out=lambda progress, found: metrics.append(found))
+    cells = ball_cells()
+    kept = cells.select(np.array([3]))
+    learned = cells.select(np.arange(3))
+    train_shapr(learned, tmp_path / "w.safetensors", SHORT, device=CPU, held_out=kept, events=events)
+    assert metrics
+    assert 0.0 <= metrics[-1].iou <= 1.0
     weights = load_shapr(tmp_path / "w.safetensors")
-    assert weights.provenance["held_out"] == ["kept"]
+    assert weights.provenance["held_out"] == ["ball3"]
     method = ShaprMethod(weights, CPU)
-    cells = [ball(r) for r in (10.0, 12.0, 14.0, 16.0, 18.0)]
-    together = method.reconstruct(cells, 2, seed=0)
+    balls = [ball(r) for r in (10.0, 12.0, 14.0, 16.0, 18.0)]
+    together = method.reconstruct(balls, 2, seed=0)
     assert together.shape == (5, 2, 64, 64, 64)
     assert together.dtype == np.uint8
     np.testing.assert_array_equal(together[:, 0], together[:, 1])
-    np.testing.assert_array_equal(method.reconstruct(cells[3:4], 1, seed=9)[0, 0], together[3, 0])
+    np.testing.assert_array_equal(method.reconstruct(balls[3:4], 1, seed=9)[0, 0], together[3, 0])
     # The output is the network's own probability, not a rescaled one.
-    planes = planes_of(torch.from_numpy(cells[4].image)[None], torch.from_numpy(cells[4].mask)[None])
+    planes = planes_of(torch.from_numpy(balls[4].image)[None], torch.from_numpy(balls[4].mask)[None])
     with torch.inference_mode():
         expected = weights.network(planes)[0, 0].numpy() * 255.0
     assert np.abs(together[4, 0] - expected).max() <= 0.51

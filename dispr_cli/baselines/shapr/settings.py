@@ -27,8 +27,12 @@ class ShaprConfig:
         Examples of the second, adversarial phase, beyond ``num_examples``; 0 leaves it out.
     discriminator_rate
         Learning rate of the discriminator.
+    validation_fraction
+        Share of the cells held out for the printed metrics.
     checkpoint_minutes
         Minutes between saved states.
+    device
+        Where the network is trained.
     augmentation
         How examples are moved, scaled and re-lit; the same as ours, so that the comparison is of methods.
     """
@@ -42,8 +46,10 @@ class ShaprConfig:
     topology_order: float = 2.0
     adversarial_examples: int = 0
     discriminator_rate: float = 5e-5
+    validation_fraction: float = 0.15
     checkpoint_minutes: float = 2.0
     seed: int = 0
+    device: str = "auto"
     augmentation: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -53,6 +59,8 @@ class ShaprConfig:
         for name in ("learning_rate", "discriminator_rate", "checkpoint_minutes", "topology_order"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
+        if not 0.0 <= self.validation_fraction < 0.9:
+            raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
         if not 0.0 <= self.topology_weight < float("inf"):
             raise ConfigError(f"topology_weight is {self.topology_weight}: expected 0 or more")
         if not (self.topology_resolution == 0 or 4 <= self.topology_resolution <= 64):

@@ -21,6 +21,7 @@ from dispr_cli.diffusion.augmentation import augment
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.training import Progress
+from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents, is_due, state_file
 from dispr_cli.errors import WeightsError
 
 FORMAT = "dispr-shapr/1"
@@ -170,9 +171,9 @@ def train_shapr(
     config: ShaprConfig,
     *,
     device: torch.device,
-    held_out: tuple[str, ...] = (),
+    held_out: TrainingCells | None = None,
     provenance: dict[str, Any] | None = None,
-    observer: Callable[[Progress], None] = lambda progress: None,
+    events: TrainingEvents | None = None,
     until: float = float("inf"),
 ) -> bool:
     """Train SHAPR (with a topology weight: SHAPR + topological loss) and write its weights.
@@ -184,9 +185,9 @@ def train_shapr(
     out
         File of the weights; the state of an unfinished run lies beside it and is gone on from.
     held_out
-        Names of cells kept out of ``cells``, for the record in the file.
-    observer
-        Called after every step.
+        Cells for the metrics, never trained on; the file records their names.
+    events
+        Who is told how it goes.
     until
         Value of ``time.monotonic()`` at which to stop and save.
 
@@ -194,7 +195,8 @@ def train_shapr(
     -------
     Whether the training is complete.
     """
-    state = out.with_name(f"{out.stem}.state.safetensors")
+    events = events or TrainingEvents()
+    state = state_file(out)
     trainer = ShaprTrainer(cells, config, device)
     if state.exists():
         trainer.resume(state)
@@ -202,7 +204,9 @@ def train_shapr(
 
     def observe(progress: Progress) -> None:
         nonlocal saved_at
-        observer(progress)
+        events.progress(progress)
+        if held_out is not None and is_due(progress, config.batch_size):
+            events.held_out(progress, validate(trainer.network, held_out, device))
         if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
             trainer.save(state)
             saved_at = time.monotonic()
@@ -218,10 +222,24 @@ def train_shapr(
     facts = {
         **(provenance or {}),
         "cells": len(cells),
-        "held_out": list(held_out),
+        "held_out": [] if held_out is None else list(held_out.names),
         "training": dataclasses.asdict(config),
     }
     tensors = dict(trainer.network.state_dict())
     write_tensors(out, tensors, {"format": FORMAT, "provenance": facts})
     state.unlink(missing_ok=True)
     return True
+
+
+def validate(network: ShapeNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:
+    """Predict held-out cells and compare with the truth; the one answer for each equals itself."""
+    examples = held_out.examples(np.arange(len(held_out)), device)
+    network.eval()
+    with torch.inference_mode():
+        planes = planes_of(examples.image, examples.outline > 0).split(4)
+        found = torch.cat([network.logits(part) > 0 for part in planes])
+    network.train()
+    space, true = (1, 2, 3, 4), examples.distance > 0
+    volume, true_volume = (inside.sum(space).double() for inside in (found, true))
+    overlap = (found & true).sum(space) / (found | true).sum(space).clamp_min(1)
+    return HeldOut(float(overlap.mean()), float(((volume - true_volume).abs() / true_volume).mean()), 1.0)
