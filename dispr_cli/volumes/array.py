@@ -74,6 +74,13 @@ def open_array(store: Path, grid: ShardGrid) -> Any:
     return array
 
 
+def metadata_differences(array: Any, grid: ShardGrid) -> list[str]:
+    """Name what stands otherwise in the array's metadata than this program writes it."""
+    fresh = _create(MemoryStore({}), grid, grid.num_cells).metadata.to_dict()
+    found = array.metadata.to_dict()
+    return sorted(key for key in fresh.keys() | found.keys() if fresh.get(key) != found.get(key))
+
+
 def read_volumes(array: Any, cells: slice, sample: int | None, origin: Path) -> NDArray[np.uint8]:
     """Read the volumes of neighbouring cells, (k, S, 64, 64, 64), or (k, 64, 64, 64) of one sample.
 

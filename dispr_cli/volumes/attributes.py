@@ -9,6 +9,7 @@ from typing import Any
 
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.layout import FORMAT, ShardGrid, ome_attributes
+from dispr_cli.volumes.seal import is_intact, is_sealed, seal
 
 _LARGEST_BYTES = 64 * 2**20
 
@@ -49,7 +50,7 @@ class StoreAttributes:
             "configuration": self.configuration,
             "provenance": self.provenance,
         }
-        return {"ome": ome_attributes(name, self.grid.num_samples, self.voxel_size_um), "dispr": ours}
+        return {"ome": ome_attributes(name, self.grid.num_samples, self.voxel_size_um), "dispr": seal(ours)}
 
 
 def read_attributes(store: Path) -> StoreAttributes:
@@ -65,11 +66,17 @@ def read_attributes(store: Path) -> StoreAttributes:
     if isinstance(form, int) and form > FORMAT:
         raise StoreError(f"{store} was written by a newer version of dispr (layout {form}); update dispr.")
     try:
-        return _parsed(ours)
+        parsed = _parsed(ours)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{_file(store)} is damaged: its attributes 'dispr' lack or garble {error}."
         ) from error
+    if is_sealed(ours) and not is_intact(ours):
+        raise StoreError(
+            f"{_file(store)} is damaged or was edited: its attributes 'dispr' do not match their checksum. "
+            "Restore the file, or reconstruct into a new store."
+        )
+    return parsed
 
 
 def is_dispr_store(folder: Path) -> bool:

@@ -102,10 +102,14 @@ class CellTable:
         counts = Counter("done" if row.is_done else "failed" if row.is_failed else "pending" for row in self)
         return Progress(counts["done"], counts["failed"], counts["pending"])
 
-    def stamp(self) -> dict[str, int]:
-        """Return when each row file was written, to notice that another process finished a shard."""
+    def stamp(self) -> dict[str, tuple[int, int]]:
+        """Return which row files there are, to notice that another process finished a shard.
+
+        The inode stands beside the time, which may stand still or jump back; a replaced file has another.
+        """
         with os.scandir(self.store / ROWS) as entries:
-            return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.name.endswith(".json")}
+            files = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".json")]
+        return {name: (found.st_ino, found.st_mtime_ns) for name, found in files}
 
     def _shard_bytes(self, shard: int) -> int:
         try:

@@ -9,7 +9,7 @@
       dispr_rows/
         names.jsonl        the name of every cell, one JSON string per line
         names.offsets      where each shard's names begin in that file
-        000012.json        the finished rows of shard 12; its presence makes the shard count
+        000012.json        the finished rows of shard 12 and the checksums of both; it makes the shard count
 """
 
 from __future__ import annotations

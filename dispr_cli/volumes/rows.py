@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from dispr_cli.volumes.durable import replace_bytes
 from dispr_cli.volumes.layout import FOREGROUND
+from dispr_cli.volumes.seal import is_intact, is_sealed, seal
 
 DONE = "done"
 PENDING = "pending"
@@ -93,22 +95,35 @@ class ShardRows:
         One row per cell of the shard.
     shard_bytes
         Size of the shard's file when the rows were written; another size means a torn shard.
+    shard_sha256
+        Digest of that file; None in stores of early versions.
+    is_sealed
+        Whether the file carried a checksum of itself; those of early versions do not.
     """
 
     rows: tuple[CellRow, ...]
     shard_bytes: int
+    shard_sha256: str | None = None
+    is_sealed: bool = False
 
 
-def write_rows(path: Path, rows: Sequence[CellRow], shard_bytes: int) -> None:
+def write_rows(path: Path, rows: Sequence[CellRow], shard: bytes) -> None:
     """Write a row file, whole or not at all.
+
+    Parameters
+    ----------
+    shard
+        What stands in the shard's file; its size and digest are kept beside the rows.
 
     Raises
     ------
     OSError
         As the operating system gives it.
     """
-    content = {"shard_bytes": shard_bytes, "rows": [asdict(row) for row in rows]}
-    replace_bytes(path, json.dumps(content, default=_plain, separators=(",", ":")).encode())
+    digest = hashlib.sha256(shard).hexdigest()
+    content = {"shard_bytes": len(shard), "shard_sha256": digest, "rows": [asdict(row) for row in rows]}
+    plain = json.loads(json.dumps(content, default=_plain))
+    replace_bytes(path, json.dumps(seal(plain), separators=(",", ":")).encode())
 
 
 def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
@@ -116,7 +131,10 @@ def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
     try:
         content = json.loads(path.read_bytes())
         rows = tuple(_row(entry) for entry in content["rows"])
-        shard_rows = ShardRows(rows, int(content["shard_bytes"]))
+        digest = content.get("shard_sha256")
+        shard_rows = ShardRows(rows, int(content["shard_bytes"]), digest, is_sealed(content))
+        if shard_rows.is_sealed and not is_intact(content):
+            return None
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return shard_rows if [row.name for row in rows] == list(names) else None

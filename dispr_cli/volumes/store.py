@@ -44,6 +44,8 @@ class VolumeStore:
         The settings that the store was made with; another run must have the same to continue it.
     provenance
         Further facts about the run that made it, such as version and device.
+    cells_sha256
+        Digest of the list of names.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class VolumeStore:
     voxel_size_um: float | None
     configuration: dict[str, Any]
     provenance: dict[str, Any]
+    cells_sha256: str
 
     @property
     def num_cells(self) -> int:
@@ -87,7 +90,8 @@ class VolumeStore:
         """Write one shard and then the row file that makes it count.
 
         Rows with the status ``pending`` keep what is finished of a shard when a run is interrupted:
-        :meth:`read_shard` gives it back, and the shard stays among :meth:`pending_shards`.
+        :meth:`read_shard` gives it back, and the shard stays among :meth:`pending_shards`. They never take
+        the place of rows of which another process has finished more meanwhile.
 
         Parameters
         ----------
@@ -103,14 +107,17 @@ class VolumeStore:
         ValueError
             If shape, type or names are not those of this shard.
         StoreError
-            If the disk is full or the folder cannot be written.
+            If the disk is full, the folder cannot be written, or another run took the place of this store.
         """
+        self._check_still_there()
         self._check(shard, volumes, rows)
+        if _finished(rows) < _finished(self.cells.of_shard(shard)):
+            return
         encoded = encode_shard(self.grid, volumes)
         counted = [measured(row, samples) for row, samples in zip(rows, volumes, strict=True)]
         with explained(self.path, f"write shard {shard}"), self._told_when_full(shard, len(encoded)):
             self._replace_shard(shard_file(self.path, shard), encoded)
-            write_rows(row_file(self.path, shard), counted, len(encoded))
+            write_rows(row_file(self.path, shard), counted, encoded)
 
     def finish(self) -> Progress:
         """Assemble ``cells.csv`` from what is there, finished or not, and count it.
@@ -189,6 +196,14 @@ class VolumeStore:
                 "free some space and run the same command again."
             ) from error
 
+    def _check_still_there(self) -> None:
+        """Refuse to write into a store that another run put in this one's place."""
+        if open_store(self.path) != self:
+            raise StoreError(
+                f"{self.path} was replaced by a store of another run while this one was writing: nothing of "
+                "this run is kept in it. Give each run an output of its own."
+            )
+
     def _check(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
         expected = self.grid.volume_shape(shard)
         if volumes.shape != expected or volumes.dtype != np.uint8:
@@ -216,7 +231,13 @@ def open_store(path: Path) -> VolumeStore:
         If `path` is not a store made by this program, or is damaged.
     """
     found = read_attributes(path)
-    return VolumeStore(path, found.grid, found.voxel_size_um, found.configuration, found.provenance)
+    return VolumeStore(
+        path, found.grid, found.voxel_size_um, found.configuration, found.provenance, found.cells_sha256
+    )
+
+
+def _finished(rows: Sequence[CellRow]) -> int:
+    return sum(row.is_done or row.is_failed for row in rows)
 
 
 def _megabytes(size: int) -> str:

@@ -7,11 +7,15 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.cells import CellTable, Progress
 from dispr_cli.volumes.durable import replaced
 from dispr_cli.volumes.rows import CellRow, Scalar
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _PLACE = ("index", "name", "source", "label", "y0", "x0", "y1", "x1", "touches_border", "voxel_size_um")
 _FIXED = (*_PLACE, "status", "volume_voxels_mean", "volume_voxels_sd")
@@ -35,17 +39,50 @@ def write_table(path: Path, table: CellTable) -> Progress:
     StoreError
         If the list of names is damaged.
     """
-    columns = _columns(table)
-    done = failed = 0
     with replaced(path) as file:
         text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([_neutral(column) for column in columns])
-        for index, row in enumerate(table):
-            entries = _entries(index, row)
-            writer.writerow([_cell(entries.get(column)) for column in columns])
-            done, failed = done + row.is_done, failed + row.is_failed
+        progress = _write_into(text, table)
         text.detach()
+    return progress
+
+
+def matches_table(path: Path, table: CellTable) -> bool:
+    """Whether the file is what :func:`write_table` would write now.
+
+    Raises
+    ------
+    OSError
+        As the operating system gives it.
+    StoreError
+        If the list of names is damaged.
+    """
+    with path.open("rb") as file:
+        comparison = _Comparison(file)
+        _write_into(comparison, table)
+        return comparison.is_equal and not file.read(1)
+
+
+class _Comparison:
+    """Takes what would be written and compares it with a file that is there."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.is_equal = file, True
+
+    def write(self, text: str) -> int:
+        wanted = text.encode("utf-8", "backslashreplace")
+        self.is_equal = self.is_equal and self.file.read(len(wanted)) == wanted
+        return len(text)
+
+
+def _write_into(text: SupportsWrite[str], table: CellTable) -> Progress:
+    columns = _columns(table)
+    done = failed = 0
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_neutral(column) for column in columns])
+    for index, row in enumerate(table):
+        entries = _entries(index, row)
+        writer.writerow([_cell(entries.get(column)) for column in columns])
+        done, failed = done + row.is_done, failed + row.is_failed
     return Progress(done, failed, len(table) - done - failed)
 
 

@@ -281,3 +281,41 @@ def test_opening_a_huge_store_costs_what_a_small_one_costs(
 
     small, huge = (_seconds(lambda store=store: open_and_read(*store)) for store in stores)
     assert huge < 4 * small
+
+
+def test_row_file_with_a_changed_bit_does_not_count(full_store: VolumeStore) -> None:
+    rows = row_file(full_store.path, 1)
+    rows.write_bytes(rows.read_bytes().replace(b"a/b.tif", b"a/c.tif", 1))
+    assert open_store(full_store.path).pending_shards() == [1]
+
+
+def test_a_store_that_was_replaced_meanwhile_is_not_written_into(
+    tmp_path: Path, settings: dict[str, Any], fill: Fill
+) -> None:
+    first = create_or_resume(tmp_path / "out.zarr", **settings)
+    fill(first, 0)
+    other = {**settings, "configuration": {"seed": 4}, "overwrite": True}
+    second = create_or_resume(tmp_path / "out.zarr", **other)
+    with pytest.raises(StoreError, match="was replaced by a store of another run"):
+        fill(first, 1)
+    assert second.pending_shards() == [0, 1, 2]
+    assert not shard_file(second.path, 1).exists()
+
+
+def test_a_store_that_was_removed_meanwhile_is_not_written_into(
+    tmp_path: Path, settings: dict[str, Any], fill: Fill
+) -> None:
+    store = create_or_resume(tmp_path / "out.zarr", **settings)
+    (store.path / "zarr.json").rename(tmp_path / "elsewhere.json")
+    with pytest.raises(StoreError, match="has no zarr.json"):
+        fill(store, 1)
+    assert not shard_file(store.path, 1).exists()
+
+
+def test_an_interrupted_shard_never_replaces_a_finished_one(full_store: VolumeStore) -> None:
+    before = full_store.read_shard(0)[0]
+    names = full_store.cells.names.of_shard(0)
+    rows = [CellRow(names[0]), *(CellRow(name, status="pending") for name in names[1:])]
+    full_store.write_shard(0, np.zeros(full_store.grid.volume_shape(0), np.uint8), rows)
+    assert full_store.pending_shards() == []
+    assert np.array_equal(full_store.read_shard(0)[0], before)
