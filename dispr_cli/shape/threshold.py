@@ -99,13 +99,23 @@ def otsu_threshold(volume: NDArray[Any], num_bins: int = 256) -> float:
     CellError
         As :func:`as_grey`.
     """
-    grey = as_grey(volume).astype(np.float64)
-    highest = float(grey.max())
-    if float(grey.min()) == highest:
+    values, times = _counted(volume)
+    highest = float(values.max())
+    if float(values.min()) == highest:
         return highest
-    counts, edges = np.histogram(grey / highest, bins=num_bins)
+    counts, edges = np.histogram(values / highest, bins=num_bins, weights=times)
     centres = 0.5 * (edges[1:] + edges[:-1])
     return float(centres[_best_split(counts.astype(np.float64), centres)] * highest)
+
+
+def _counted(volume: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return grey values and how often each occurs; None where they are listed one by one."""
+    if np.asarray(volume).dtype != np.uint8:
+        return as_grey(volume).astype(np.float64), None
+    _check_shape(volume)
+    counts = np.bincount(volume.ravel(), minlength=256)
+    values = np.flatnonzero(counts)
+    return values.astype(np.float64), counts[values].astype(np.float64)
 
 
 def _best_split(counts: NDArray[np.float64], centres: NDArray[np.float64]) -> int:
