@@ -20,7 +20,8 @@ from dispr_cli.errors import StoreError
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_denoiser
-from dispr_cli.pipeline import read_cells, reconstruct, reconstruct_to_store, split_held_out
+from dispr_cli.pipeline import read_cells, reconstruct, reconstruct_to_store
+from dispr_cli.training import split_held_out
 from dispr_cli.volumes.store import VolumeStore, open_store
 
 STEPS = SamplerConfig("euler", 2)

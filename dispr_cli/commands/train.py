@@ -1,15 +1,14 @@
-"""``dispr train``: a denoiser from a folder of cells with known 3D shapes."""
+"""``dispr train``: a denoiser, or a peer to compare with, from a folder of cells with known 3D shapes."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from dispr_cli.commands.options import Device, Precision, Quiet, Threads
-from dispr_cli.config import TrainingConfig
+from dispr_cli.config import METHODS, TrainingConfig
 from dispr_cli.errors import ConfigError
 
 _DEFAULT = TrainingConfig()
@@ -24,6 +23,9 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Weights to write (.safetensors).", show_default=False)
     ],
+    method: Annotated[
+        str, typer.Option("--method", help="dispr, shapr, shapr-topo, dispr2022 or nearest.", metavar="NAME")
+    ] = METHODS[0],
     init: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it at run time
         typer.Option(
@@ -78,12 +80,13 @@ def train(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a denoiser on your own cells, or go on with a training that was stopped.
+    """Train on your own cells, or go on with a training that was stopped.
 
     The state of an unfinished training lies beside the weights; give the same command again to go on.
+    Each method has settings of its own for --config; a name it does not know is answered with the list.
     """
     from dispr_cli.commands import watch
-    from dispr_cli.pipeline import train_on_folder
+    from dispr_cli.training import train_on_folder
     from dispr_cli.training_settings import read_settings
 
     if out.suffix != ".safetensors":
@@ -98,13 +101,12 @@ def train(
         "validation_fraction": validation_fraction,
         "checkpoint_minutes": checkpoint_minutes,
         "seed": seed,
-        "device": device,
-        "precision": precision,
+        "device": device if device != _DEFAULT.device else None,
+        "precision": precision if precision != _DEFAULT.precision else None,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    config = dataclasses.replace(read_settings(settings), **given)
     watch.set_threads(threads)
     watch.warn_without_kernels()
     with watch.TrainingProgress(quiet) as events:
-        train_on_folder(data, out, config, init, events)
+        train_on_folder(method, data, out, {**read_settings(settings), **given}, init, events)
     typer.echo(f"weights: {out}")

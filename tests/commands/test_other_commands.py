@@ -65,11 +65,28 @@ def test_train_learns_from_a_folder_and_its_weights_work(phantom_folder: Path, t
     assert_told(dispr("train", phantom_folder, "--out", out), "is there already", "--overwrite")
 
 
+def test_a_peer_is_trained_and_used_by_name(phantom_folder: Path, tmp_path: Path) -> None:
+    weights, store = tmp_path / "shapr.safetensors", tmp_path / "out.zarr"
+    result = dispr("train", phantom_folder, "--method", "shapr", "--out", weights, "--examples", 6)
+    assert result.returncode == 0, result.stderr
+    told = dispr("reconstruct", phantom_folder, store, "--weights", weights, "--samples", 1)
+    assert_told(told, "dispr-shapr/1")
+    result = dispr(
+        "reconstruct", phantom_folder, store, "--method", "shapr", "--weights", weights, "--samples", 1
+    )
+    assert result.returncode == 0, result.stderr
+    assert "by shapr on" in result.stderr
+    told = dispr(
+        "reconstruct", phantom_folder, store, "--method", "shapr", "--weights", weights, "--steps", 2
+    )
+    assert_told(told, "--steps means nothing to --method shapr")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("colour = 3", ("no setting 'colour'", "learning_rate")),
-        ("batch_size = 'two'", ("batch_size", "whole number")),
+        ("batch_size = 'two'", ("setting batch_size", "whole number")),
         ("batch_size = [", ("not valid TOML",)),
         ("batch_size = 0", ("batch_size is 0",)),
     ],

@@ -1,0 +1,189 @@
+"""Training by the name of a method: a folder of cells with known shapes becomes weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispr_cli.config import DenoiserConfig, TrainingConfig
+from dispr_cli.errors import ConfigError
+from dispr_cli.study.folds import assign_folds
+from dispr_cli.training_settings import settings_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from dispr_cli.diffusion.dataset import TrainingCells
+
+PUBLISHED_TOPOLOGY_WEIGHT = 0.1
+"""Weight of the topological loss in SHAPR + topology (arXiv 2203.01703)."""
+
+
+class TrainingWatcher(Protocol):
+    """Who follows a training."""
+
+    def message(self, text: str) -> None:
+        """Take a sentence worth knowing."""
+
+    def progress(self, step: Any) -> None:
+        """Take one optimiser step, see :class:`dispr_cli.diffusion.training.Progress`."""
+
+    def held_out(self, step: Any, metrics: Any) -> None:
+        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.training_run.HeldOut`."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What every method's training is given.
+
+    Attributes
+    ----------
+    learned, held_out
+        Cells to learn from, and cells kept out of the training for the metrics.
+    out
+        Weights to write.
+    values
+        Settings by name: those of a TOML file, then those of the command line.
+    init
+        Weights to start from: ``default``, a path, or None for random ones.
+    data
+        Name of the folder, for the record.
+    events
+        Who is told how it goes.
+    """
+
+    learned: TrainingCells
+    held_out: TrainingCells | None
+    out: Path
+    values: Mapping[str, Any]
+    init: str | None
+    data: str
+    events: TrainingWatcher
+
+    def announce(self, device: torch.device, autocast: torch.dtype | None) -> None:
+        """Say how many cells are learned from, and on what."""
+        from dispr_cli.diffusion.device import describe
+
+        held = 0 if self.held_out is None else len(self.held_out)
+        self.events.message(
+            f"{len(self.learned)} cells to learn from, {held} held out; {describe(device, autocast)}"
+        )
+
+
+def train_on_folder(
+    method: str,
+    data: Path,
+    out: Path,
+    values: Mapping[str, Any],
+    init: str | None,
+    events: TrainingWatcher,
+) -> None:
+    """Train a method on the cells of a folder, or go on with a training that was stopped.
+
+    Parameters
+    ----------
+    method
+        One of :data:`TRAINED`.
+    data
+        Folder with ``image/``, ``mask/`` and ``obj/``.
+    out
+        Weights to write.
+    values
+        Settings by name; each method has its own, see :class:`dispr_cli.config.TrainingConfig` for ours.
+    init
+        ``default`` starts from the shipped weights, a path from those; None from random ones.
+    events
+        Who is told how it goes.
+
+    Raises
+    ------
+    DisprError
+        If the folder, the settings or the weights to start from cannot be used.
+    """
+    from dispr_cli.diffusion.folder import read_training_cells
+
+    if method not in TRAINED:
+        raise ConfigError(f"--method {method} is not trained; those that are: {', '.join(TRAINED)}")
+    cells = read_training_cells(
+        data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
+    )
+    fraction = values.get("validation_fraction", TrainingConfig().validation_fraction)
+    held = split_held_out(cells.names, fraction)
+    learned = cells.select(np.flatnonzero(~held))
+    held_out = cells.select(np.flatnonzero(held)) if held.any() else None
+    TRAINED[method](TrainingJob(learned, held_out, out, values, init, data.name, events))
+
+
+def split_held_out(names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
+    """Choose the cells held out of a training, by cell and stratified by class; (len(names),) bool."""
+    if fraction <= 0.0 or len(names) < 4:
+        return np.zeros(len(names), np.bool_)
+    return assign_folds(tuple(names), max(2, round(1.0 / fraction))) == 0
+
+
+def _train_ours(job: TrainingJob) -> None:
+    from dispr_cli.diffusion.checkpoint import load_denoiser
+    from dispr_cli.diffusion.device import choose_autocast, choose_device
+    from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
+
+    config = settings_of(TrainingConfig, job.values)
+    device = choose_device(config.device)
+    autocast = choose_autocast(device, config.precision)
+    start = None
+    if job.init is not None:
+        start = load_denoiser(None if job.init == "default" else Path(job.init)).denoiser
+    job.announce(device, autocast)
+    train_denoiser(
+        job.learned,
+        job.out,
+        config,
+        start.config if start is not None else DenoiserConfig(),
+        device=device,
+        autocast=autocast is not None,
+        held_out=job.held_out,
+        start_from=start,
+        provenance={"data": job.data, "init": job.init or "random"},
+        events=TrainingEvents(job.events.progress, job.events.held_out),
+    )
+
+
+def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob], None]:
+    def train(job: TrainingJob) -> None:
+        from dispr_cli.baselines.shapr.settings import ShaprConfig
+        from dispr_cli.baselines.shapr.training import train_shapr
+        from dispr_cli.diffusion.device import choose_device
+        from dispr_cli.diffusion.training_run import TrainingEvents
+
+        _refuse_init(method, job)
+        config = settings_of(ShaprConfig, {"topology_weight": topology_weight, **job.values})
+        device = choose_device(config.device)
+        job.announce(device, None)
+        train_shapr(
+            job.learned,
+            job.out,
+            config,
+            device=device,
+            held_out=job.held_out,
+            provenance={"method": method, "data": job.data},
+            events=TrainingEvents(job.events.progress, job.events.held_out),
+        )
+
+    return train
+
+
+def _refuse_init(method: str, job: TrainingJob) -> None:
+    if job.init is not None:
+        raise ConfigError(f"--init is for --method dispr; {method} starts from random weights")
+
+
+TRAINED: Mapping[str, Callable[[TrainingJob], None]] = {
+    "dispr": _train_ours,
+    "shapr": _train_shapr("shapr", 0.0),
+    "shapr-topo": _train_shapr("shapr-topo", PUBLISHED_TOPOLOGY_WEIGHT),
+}
+"""How each method is trained, by name; the others learn nothing."""
