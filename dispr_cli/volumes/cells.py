@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,17 +89,25 @@ class CellTable:
             return [CellRow(name=name, status=PENDING) for name in names]
         return found.rows
 
-    def unfinished_shards(self, *, retry_failed: bool = False) -> list[int]:
-        """Return the shards with a cell that is pending, or with `retry_failed` one that failed."""
-        return [
-            shard
-            for shard in range(self.grid.num_shards)
-            if any(_is_open(row, retry_failed) for row in self.of_shard(shard))
-        ]
+    def unfinished_shards(
+        self, shards: Iterable[int] | None = None, *, retry_failed: bool = False
+    ) -> Iterator[int]:
+        """Yield the shards, of those given or of all, with a cell that is pending.
 
-    def progress(self) -> Progress:
-        """Count the cells by their status."""
-        counts = Counter("done" if row.is_done else "failed" if row.is_failed else "pending" for row in self)
+        Parameters
+        ----------
+        retry_failed
+            Yield those with a failed cell too.
+        """
+        for shard in range(self.grid.num_shards) if shards is None else shards:
+            if any(_is_open(row, retry_failed) for row in self.of_shard(shard)):
+                yield shard
+
+    def progress(self, shards: Iterable[int] | None = None) -> Progress:
+        """Count the cells of some shards, or of all, by their status."""
+        chosen = range(self.grid.num_shards) if shards is None else shards
+        rows = (row for shard in chosen for row in self.of_shard(shard))
+        counts = Counter("done" if row.is_done else "failed" if row.is_failed else "pending" for row in rows)
         return Progress(counts["done"], counts["failed"], counts["pending"])
 
     def stamp(self) -> dict[str, tuple[int, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,15 +76,22 @@ class VolumeStore:
 
     # Writing
 
-    def pending_shards(self, *, retry_failed: bool = False) -> list[int]:
+    def pending_shards(self, shards: Iterable[int] | None = None, *, retry_failed: bool = False) -> list[int]:
         """Return the shards still to be written, or to be completed.
 
         Parameters
         ----------
+        shards
+            Look at these only; at all if None.
         retry_failed
             Count shards with failed cells too.
         """
-        return self.cells.unfinished_shards(retry_failed=retry_failed)
+        return list(self.cells.unfinished_shards(shards, retry_failed=retry_failed))
+
+    def is_complete(self) -> bool:
+        """Whether no cell is pending; quick to say no while whole shards are missing."""
+        written = len(self.cells.stamp()) >= self.grid.num_shards
+        return written and next(self.cells.unfinished_shards(), None) is None
 
     def write_shard(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
         """Write one shard and then the row file that makes it count.
@@ -176,9 +183,9 @@ class VolumeStore:
         for shard in range(self.grid.num_shards):
             yield self.read_shard(shard)
 
-    def progress(self) -> Progress:
-        """Count the cells that are done, failed and pending."""
-        return self.cells.progress()
+    def progress(self, shards: Iterable[int] | None = None) -> Progress:
+        """Count the cells of some shards, or of all, that are done, failed and pending."""
+        return self.cells.progress(shards)
 
     @contextlib.contextmanager
     def _told_when_full(self, shard: int, size: int) -> Iterator[None]:

@@ -307,7 +307,7 @@ def test_a_store_that_was_removed_meanwhile_is_not_written_into(
 ) -> None:
     store = create_or_resume(tmp_path / "out.zarr", **settings)
     (store.path / "zarr.json").rename(tmp_path / "elsewhere.json")
-    with pytest.raises(StoreError, match="has no zarr.json"):
+    with pytest.raises(StoreError, match=r"has no zarr\.json"):
         fill(store, 1)
     assert not shard_file(store.path, 1).exists()
 
