@@ -36,7 +36,7 @@ class MethodOptions:
     sampler, num_steps
         How samples are drawn (``dispr`` and ``dispr2022``).
     variant
-        Of ``cylinder`` and ``ellipsoid``: how the height is chosen.
+        Height of ``cylinder`` and ``ellipsoid``; ``copy`` or ``mean-of-5`` of ``nearest``.
     run
         Device and precision are read from it.
     """
@@ -134,17 +134,51 @@ def _shapr(name: str) -> Callable[[MethodOptions, Callable[[str], None]], Loaded
     return load
 
 
+def _cylinder(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+    from dispr_cli.baselines.geometric import cylinder
+
+    return cylinder(options.variant or "published"), ()
+
+
+def _ellipsoid(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+    from dispr_cli.baselines.geometric import ellipsoid
+
+    return ellipsoid(options.variant or "published"), ()
+
+
+def _inflate(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+    from dispr_cli.baselines.geometric import inflate
+
+    return inflate(), ()
+
+
+def _nearest(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+    from dispr_cli.baselines.nearest import FORMAT, NearestMethod, read_bank
+    from dispr_cli.diffusion.checkpoint import read_tensors
+
+    neighbours = {None: 1, "copy": 1, "mean-of-5": 5}
+    if options.variant not in neighbours:
+        raise ConfigError(f"--variant {options.variant!r} is not one of nearest: expected copy or mean-of-5")
+    path = _required("nearest", options)
+    provenance = read_tensors(path, FORMAT)[1].get("provenance") or {}
+    return NearestMethod(read_bank(path), neighbours[options.variant]), provenance.get("held_out", ())
+
+
 METHODS: Mapping[str, Callable[[MethodOptions, Callable[[str], None]], Loaded]] = {
     OURS: _ours,
     "shapr": _shapr("shapr"),
     "shapr-topo": _shapr("shapr-topo"),
+    "cylinder": _cylinder,
+    "ellipsoid": _ellipsoid,
+    "inflate": _inflate,
+    "nearest": _nearest,
 }
 """How each method is loaded, by the name that ``--method`` and the tables write."""
 
 _MEANT_FOR = {
     "sampler": ({OURS, "dispr2022"}, "--sampler"),
     "num_steps": ({OURS, "dispr2022"}, "--steps"),
-    "variant": ({"cylinder", "ellipsoid"}, "--variant"),
+    "variant": ({"cylinder", "ellipsoid", "nearest"}, "--variant"),
     "weights": ({OURS, "dispr2022", "shapr", "shapr-topo", "nearest"}, "--weights"),
 }
 

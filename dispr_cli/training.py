@@ -176,14 +176,25 @@ def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob],
     return train
 
 
+def _remember_cells(job: TrainingJob) -> None:
+    from dispr_cli.baselines.nearest import make_bank
+
+    _refuse_init("nearest", job)
+    held_out = [] if job.held_out is None else list(job.held_out.names)
+    make_bank(job.learned).save(
+        job.out, {"method": "nearest", "data": job.data, "cells": len(job.learned), "held_out": held_out}
+    )
+
+
 def _refuse_init(method: str, job: TrainingJob) -> None:
     if job.init is not None:
-        raise ConfigError(f"--init is for --method dispr; {method} starts from random weights")
+        raise ConfigError(f"--init is for --method dispr; {method} starts from nothing")
 
 
 TRAINED: Mapping[str, Callable[[TrainingJob], None]] = {
     "dispr": _train_ours,
     "shapr": _train_shapr("shapr", 0.0),
     "shapr-topo": _train_shapr("shapr-topo", PUBLISHED_TOPOLOGY_WEIGHT),
+    "nearest": _remember_cells,
 }
 """How each method is trained, by name; the others learn nothing."""

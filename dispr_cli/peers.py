@@ -1,0 +1,176 @@
+"""Every method on the same held-out cells: train in each fold, reconstruct what was kept out, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dispr_cli.config import METHODS, ReconstructConfig
+from dispr_cli.errors import ConfigError
+from dispr_cli.evaluation import EvaluationEvents, evaluate
+from dispr_cli.inputs.plan import Plan, plan_cells
+from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.methods import MethodOptions, load_method
+from dispr_cli.pipeline import CELLS_AT_ONCE, Events, reconstruct_to_store
+from dispr_cli.study.folds import assign_folds
+from dispr_cli.training import TRAINED, TrainingJob, TrainingWatcher
+
+if TYPE_CHECKING:
+    from dispr_cli.diffusion.dataset import TrainingCells
+    from dispr_cli.scoring.result import Evaluation
+
+WEIGHTS = "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStudy:
+    """What is compared, and how.
+
+    Attributes
+    ----------
+    methods
+        Names as ``--method`` takes them; ``NAME:VARIANT`` picks a variant.
+    num_folds
+        Parts the cells are divided into, by cell and stratified by class.
+    num_samples, seed
+        Samples of each cell, and what decides them.
+    settings
+        Training settings of each method by name.
+    weights
+        Folders with weights that are trained already, ``fold0.safetensors`` and so on, by method. Each must
+        record the cells held out of its training.
+    device
+        Where networks are trained and run.
+    """
+
+    methods: tuple[str, ...] = METHODS
+    num_folds: int = 5
+    num_samples: int = 5
+    seed: int = 0
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            if method.partition(":")[0] not in METHODS:
+                raise ConfigError(f"there is no method {method!r}: expected some of {', '.join(METHODS)}")
+        if not 2 <= self.num_folds <= 100:
+            raise ConfigError(f"--folds is {self.num_folds}: expected a whole number from 2 to 100")
+        if unknown := {*self.settings, *self.weights} - set(METHODS):
+            raise ConfigError(f"there is no method {min(unknown)!r}: expected some of {', '.join(METHODS)}")
+
+
+def compare_peers(
+    data: Path,
+    out: Path,
+    study: PeerStudy,
+    training: TrainingWatcher,
+    reconstruction: Events | None = None,
+    evaluation: EvaluationEvents | None = None,
+) -> Evaluation:
+    """Train, reconstruct and compare; what an earlier run finished is kept.
+
+    Parameters
+    ----------
+    data
+        Folder with ``image/``, ``mask/`` and ``obj/``.
+    out
+        Folder that gets ``weights/METHOD/foldK.safetensors``, ``METHOD.zarr`` and ``evaluation/``.
+    study
+        What is compared.
+    training, reconstruction, evaluation
+        Who is told how each stage goes.
+
+    Raises
+    ------
+    DisprError
+        If the folder, the settings or weights cannot be used.
+    """
+    from dispr_cli.diffusion.folder import read_training_cells
+
+    cells = read_training_cells(
+        data, skipped=lambda name, error: training.message(f"Left out: {name}: {error}")
+    )
+    plan = plan_cells(data)
+    stores = []
+    for method in study.methods:
+        name, _, variant = method.partition(":")
+        weights = _weights(name, cells, out, study, training) if name in TRAINED else None
+        store = out / f"{method.replace(':', '-')}.zarr"
+        _reconstruct(plan, store, name, variant or None, weights, study, training, reconstruction)
+        stores.append(store)
+    return evaluate(
+        stores,
+        data,
+        out=out / "evaluation",
+        names=[method.replace(":", " ") for method in study.methods],
+        classes_from_name=True,
+        events=evaluation,
+    )
+
+
+def _weights(method: str, cells: TrainingCells, out: Path, study: PeerStudy, events: TrainingWatcher) -> Path:
+    """Weights of every fold, trained unless they are there."""
+    if method in study.weights:
+        return study.weights[method]
+    folder = out / WEIGHTS / method
+    fold = assign_folds(cells.names, study.num_folds)
+    for number in range(study.num_folds):
+        file = folder / f"fold{number}.safetensors"
+        if file.exists():
+            continue
+        events.message(f"{method}: training fold {number} of 0 to {study.num_folds - 1}")
+        held = fold == number
+        learned, held_out = (cells.select(np.flatnonzero(part)) for part in (~held, held))
+        values = {**study.settings.get(method, {})}
+        if study.device != "auto":
+            values["device"] = study.device
+        TRAINED[method](TrainingJob(learned, held_out, file, values, None, str(number), events))
+    return folder
+
+
+def _reconstruct(
+    plan: Plan,
+    store: Path,
+    name: str,
+    variant: str | None,
+    weights: Path | None,
+    study: PeerStudy,
+    messages: TrainingWatcher,
+    events: Events | None,
+) -> None:
+    run = ReconstructConfig(study.num_samples, study.seed, device=study.device)
+    method = load_method(name, MethodOptions(weights=weights, variant=variant, run=run), messages.message)
+    messages.message(f"{store.name}: {len(plan.cells)} cells by {name} on {method.describe()}")
+    reconstruct_to_store(
+        plan,
+        store,
+        method,
+        inputs=InputSettings(),
+        num_samples=study.num_samples,
+        seed=study.seed,
+        cells_at_once=CELLS_AT_ONCE[method.device_type],
+        events=events,
+    )
+
+
+def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
+    """Read ``METHOD=FOLDER`` pairs of the command line.
+
+    Raises
+    ------
+    ConfigError
+        If one is no such pair, or its folder is missing.
+    """
+    found = {}
+    for text in texts:
+        method, equals, folder = text.partition("=")
+        if not equals or not Path(folder).is_dir():
+            raise ConfigError(f"--weights is {text!r}: expected METHOD=FOLDER with fold0.safetensors in it")
+        found[method] = Path(folder)
+    return found

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dispr_cli.baselines.shapr.method import load_shapr
+from dispr_cli.errors import ConfigError
+from dispr_cli.peers import PeerStudy, compare_peers, parse_weights
+from dispr_cli.volumes.store import open_store
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, step: Any) -> None: ...
+
+    def held_out(self, step: Any, metrics: Any) -> None: ...
+
+
+def test_every_cell_is_tried_once_by_a_network_that_never_saw_it(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    short = {"num_examples": 2, "batch_size": 2}
+    study = PeerStudy(
+        methods=("cylinder:full", "inflate", "shapr"), num_folds=2, num_samples=1, settings={"shapr": short}
+    )
+    listener = Listener()
+    found = compare_peers(phantom_folder, tmp_path, study, listener)
+    assert sum("training fold" in text for text in listener.said) == 2
+    held = [
+        set(load_shapr(tmp_path / "weights" / "shapr" / f"fold{k}.safetensors").provenance["held_out"])
+        for k in range(2)
+    ]
+    assert not held[0] & held[1]
+    assert held[0] | held[1] == set(found.classes)
+    assert {method.name for method in found.match.methods} == {"cylinder full", "inflate", "shapr"}
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert "shapr" in json.dumps(summary)
+
+    before = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
+    again = Listener()
+    compare_peers(phantom_folder, tmp_path, study, again)
+    assert not any("training fold" in text for text in again.said)
+    after = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"methods": ("sphere",)}, "no method 'sphere'"),
+        ({"num_folds": 1}, "--folds is 1"),
+        ({"settings": {"spahr": {}}}, "no method 'spahr'"),
+    ],
+)
+def test_impossible_studies_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PeerStudy(**wrong)
+
+
+def test_weights_are_given_as_pairs(tmp_path: Path) -> None:
+    assert parse_weights([f"shapr={tmp_path}"]) == {"shapr": tmp_path}
+    for text in ("shapr", f"shapr={tmp_path / 'missing'}"):
+        with pytest.raises(ConfigError, match="METHOD=FOLDER"):
+            parse_weights([text])
