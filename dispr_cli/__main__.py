@@ -12,8 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from dispr_cli import __version__
-from dispr_cli.commands import bench, doctor, evaluate, export, phantom, reconstruct, train
+from dispr_cli.commands import bench, doctor, evaluate, export, phantom, reconstruct, slurm, status, train
+from dispr_cli.commands import benchmark_peers as peers_command
 from dispr_cli.commands import demo as demo_command
+from dispr_cli.commands import verify as verify_command
 from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
 
 
@@ -61,7 +63,12 @@ def _add(function: Callable[..., Any], panel: str) -> None:
 _add(reconstruct.reconstruct, "Main job")
 _add(export.export, "Main job")
 _add(evaluate.evaluate, "Main job")
+_add(status.status, "Many cells")
+_add(status.merge_tables, "Many cells")
+_add(verify_command.verify, "Many cells")
+_add(slurm.slurm, "Many cells")
 _add(train.train, "Training")
+_add(peers_command.benchmark_peers, "Training")
 _add(phantom.phantom, "Training")
 _add(doctor.doctor, "Help")
 _add(bench.bench, "Help")

@@ -127,7 +127,10 @@ def reconstruct_to_store(
     job = Job(inputs, seed, cells_at_once, retry_failed)
     store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count)
     own = part.shards_of(store.grid.num_shards)
-    events.started(store, store.progress(own))
+    before = store.progress(own)
+    events.started(
+        store, Progress(before.done, 0, before.failed + before.pending) if retry_failed else before
+    )
     try:
         pending = store.pending_shards(own, retry_failed=retry_failed)
         reconstruct_shards(store, plan.cells, pending, method, job, events)

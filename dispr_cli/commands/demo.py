@@ -21,4 +21,4 @@ def demo(
         err=True,
     )
     out.mkdir(parents=True, exist_ok=True)
-    reconstruct(CELLS, out / "cells.zarr", overwrite=True, picture=out / "cells.png")
+    reconstruct(CELLS, out / "cells.zarr", overwrite=True, picture=out / "cells.png", part="1/1")

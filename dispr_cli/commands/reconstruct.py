@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -48,7 +49,7 @@ def reconstruct(
         Optional[str],  # noqa: UP045
         typer.Option(
             "--variant",
-            help="Height of cylinder and ellipsoid: published or full.",
+            help="cylinder, ellipsoid: height published or full; nearest: copy or mean-of-5.",
             metavar="NAME",
             rich_help_panel=SAMPLING,
         ),
@@ -136,6 +137,12 @@ def reconstruct(
         bool,
         typer.Option("--overwrite", help="Start anew where a store is already.", rich_help_panel=OUTPUT),
     ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Try cells again that failed in an earlier run.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     picture: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--picture", help="Also draw the first 20 cells into this PNG.", rich_help_panel=OUTPUT),
@@ -158,6 +165,15 @@ def reconstruct(
             rich_help_panel=MACHINE,
         ),
     ] = "auto",
+    part: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--part",
+            help="Do part i of N, from 1; the tasks of a SLURM array take theirs by themselves.",
+            metavar="i/N",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     device: Device = _RUN.device,
     precision: Precision = _RUN.precision,
     threads: Threads = None,
@@ -171,7 +187,14 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.plan import plan_cells
+    from dispr_cli.parts import choose_part
 
+    share = choose_part(part, os.environ)
+    if overwrite and not share.is_whole:
+        raise ConfigError(
+            f"--overwrite with part {share}: parts would remove each other's work. Remove the store once, "
+            "or give --overwrite to a run that is not in parts."
+        )
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
     inputs = InputSettings(
         channel=channel,
@@ -207,6 +230,8 @@ def reconstruct(
     events.message(
         f"{len(plan.cells)} cells, {samples} samples each, by {method.name} on {method.describe()}"
     )
+    if not share.is_whole:
+        events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
     with events:
         store, progress = reconstruct_to_store(
             plan,
@@ -217,6 +242,8 @@ def reconstruct(
             seed=seed,
             cells_at_once=run.batch_size or CELLS_AT_ONCE[method.device_type],
             overwrite=overwrite,
+            part=share,
+            retry_failed=retry_failed,
             events=events,
         )
     pictures = []
@@ -231,7 +258,7 @@ def reconstruct(
         assert isinstance(method, DiffusionMethod)
         drawn = out.with_name(f"{out.stem}.trajectory.png")
         pictures.append(draw_steps(plan, trajectory, method, inputs, seed, drawn))
-    watch.print_result(store, progress, pictures, json_output)
+    watch.print_result(store, progress, pictures, json_output, share)
     if progress.failed:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dispr_cli.inputs.plan import Plan
+from dispr_cli.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
 from dispr_cli.volumes.store import VolumeStore
 
@@ -66,11 +67,12 @@ class RunProgress:
 
     def started(self, store: VolumeStore, progress: Counts) -> None:
         """Say what an earlier run left."""
-        self.total, self.finished = store.num_cells, progress.done + progress.failed
+        self.finished = progress.done + progress.failed
+        self.total = self.finished + progress.pending
         self._since = self._last_line = time.monotonic()
         if progress.done:
             self.message(
-                f"{progress.done} of {store.num_cells} cells were finished before; going on with the rest"
+                f"{progress.done} of {self.total} cells were finished before; going on with the rest"
             )
         self._show()
 
@@ -101,6 +103,38 @@ class RunProgress:
             self.message(
                 f"{self.finished} of {self.total} cells, {rate:.2f} cells/s, about {left:.0f} s left"
             )
+
+
+class Counter:
+    """Follow something countable on stderr: a bar on a terminal, rare lines elsewhere."""
+
+    def __init__(self, what: str, quiet: bool) -> None:
+        self.what, self.quiet = what, quiet
+        self.console = Console(stderr=True)
+        self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Counter:
+        if self.console.is_terminal and not self.quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, console=self.console, transient=True)
+            self._bar.add_task(self.what, total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """Move on."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        elif not self.quiet and time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            typer.echo(f"{done} of {total} {self.what}", err=True)
 
 
 class TrainingProgress:
@@ -209,7 +243,9 @@ def print_left_out(plan: Plan) -> None:
         typer.echo(f"... and {len(plan.left_out) - SHOWN_FAILURES} more; --dry-run lists all", err=True)
 
 
-def print_result(store: VolumeStore, progress: Counts, pictures: Sequence[Path], as_json: bool) -> None:
+def print_result(
+    store: VolumeStore, progress: Counts, pictures: Sequence[Path], as_json: bool, part: Part
+) -> None:
     """Print where everything is; the store last."""
     table = store.path / "cells.csv"
     if as_json:
@@ -220,13 +256,17 @@ def print_result(store: VolumeStore, progress: Counts, pictures: Sequence[Path],
             "done": progress.done,
             "failed": progress.failed,
             "pending": progress.pending,
+            "part": str(part),
         }
         typer.echo(json.dumps(result))
         return
+    total = progress.done + progress.failed + progress.pending
     if progress.failed:
-        typer.echo(
-            f"{progress.failed} of {store.num_cells} cells failed; the reasons are in the table", err=True
-        )
+        typer.echo(f"{progress.failed} of {total} cells failed; the reasons are in the table", err=True)
+    if not part.is_whole:
+        typer.echo(f"Part {part}: {progress.done} of its {total} cells are done.", err=True)
+        if not store.is_complete():
+            typer.echo(f"Other parts are pending, see dispr status {store.path}", err=True)
     for picture in pictures:
         typer.echo(f"picture: {picture}")
     typer.echo(f"table:   {table}")

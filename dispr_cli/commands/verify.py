@@ -1,0 +1,106 @@
+"""``dispr verify``: is everything in a store as it was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from dispr_cli.commands.options import Json, Quiet
+from dispr_cli.commands.status import Store
+from dispr_cli.errors import EXIT_BAD_INPUT
+
+if TYPE_CHECKING:
+    from dispr_cli.volumes.verify import Verification
+
+_SHOWN = 50
+
+
+def verify(
+    store: Store,
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it at run time
+        typer.Option("--weights", help="Check that the store was made with this file of weights."),
+    ] = None,
+    quiet: Quiet = False,
+    json_output: Json = False,
+) -> None:
+    """Check a whole store: every shard's checksum, the rows, the table, the attributes, the weights.
+
+    Ends with exit code 2 if anything is damaged, and says what to do; pending cells are no damage.
+    """
+    from dispr_cli.commands.watch import Counter
+    from dispr_cli.volumes.store import open_store
+    from dispr_cli.volumes.verify import verify_store
+
+    with Counter("shards checked", quiet or json_output) as counter:
+        found = verify_store(store, counter.show)
+    configuration = open_store(store).configuration
+    wrong = [*map(str, found.damages), *_of_weights(configuration, weights)]
+    found.notes += _notes_on_weights(configuration, weights)
+    if json_output:
+        typer.echo(json.dumps(_as_json(store, found, wrong)))
+    else:
+        _print(store, found, wrong)
+    if wrong:
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _print(store: Path, found: Verification, wrong: list[str]) -> None:
+    for note in found.notes[:_SHOWN]:
+        typer.echo(f"Note: {note}", err=True)
+    for text in wrong[:_SHOWN]:
+        typer.echo(f"Damaged: {text}", err=True)
+    if len(wrong) > _SHOWN:
+        typer.echo(f"... and {len(wrong) - _SHOWN} more, see --json", err=True)
+    progress = found.progress
+    if progress is not None:
+        typer.echo(f"cells:   {progress.done} done, {progress.failed} failed, {progress.pending} pending")
+        typer.echo(f"shards:  {found.shards_checked} of {found.num_shards} written and read whole")
+    typer.echo(f"{'damaged' if wrong else 'intact'}:  {store}")
+
+
+def _as_json(store: Path, found: Verification, wrong: list[str]) -> dict[str, Any]:
+    progress = found.progress
+    counts = {} if progress is None else {
+        "done": progress.done, "failed": progress.failed, "pending": progress.pending
+    }  # fmt: skip
+    return {
+        "store": str(store),
+        "is_intact": not wrong,
+        "shards": found.num_shards,
+        "shards_checked": found.shards_checked,
+        **counts,
+        "damages": wrong,
+        "notes": found.notes,
+    }
+
+
+def _of_weights(configuration: Mapping[str, Any], weights: Path | None) -> Iterator[str]:
+    wanted = configuration.get("weights_sha256")
+    if weights is not None and _digest(weights) != wanted:
+        yield f"{weights}: is not what made this store: expected the SHA-256 {wanted}. Give the right file."
+
+
+def _notes_on_weights(configuration: Mapping[str, Any], weights: Path | None) -> Iterator[str]:
+    wanted = configuration.get("weights_sha256")
+    if weights is not None or wanted is None:
+        return
+    from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS
+
+    if _digest(DEFAULT_WEIGHTS) != wanted:
+        yield f"made with weights of SHA-256 {wanted}, not the shipped ones; --weights FILE checks a file"
+
+
+def _digest(path: Path) -> str:
+    from dispr_cli.errors import WeightsError
+
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: weights cannot be read ({error.strerror or error}).") from error

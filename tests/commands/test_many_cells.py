@@ -1,0 +1,150 @@
+"""Parts, status, merged tables, verification and job scripts, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.commands.in_process import dispr_here as dispr
+from tests.commands.test_reconstruct import assert_told
+
+
+def reconstruct(source: Path, out: Path, weights: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    given = ("--samples", 1, "--steps", 1, "--weights", weights, "--threads", 1, *options)
+    return dispr("reconstruct", source, out, *given)
+
+
+def test_parts_fill_one_store_and_the_last_writes_the_table(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    first = reconstruct(phantom_folder, out, tiny_weights, "--part", "2/2")
+    assert first.returncode == 0, first.stderr
+    assert "part 2/2, as --part says" in first.stderr
+    assert "Other parts are pending" in first.stderr
+    assert not (out / "cells.csv").exists()
+
+    found = json.loads(dispr("status", out, "--json").stdout)
+    assert (found["done"], found["pending"], found["is_complete"]) == (3, 4, False)
+    assert found["pending_shards"] == [0]
+    shown = dispr("status", out).stdout
+    assert "cells:   3 done, 0 failed, 4 pending of 7" in shown
+    assert "shards:  1 of 2 complete" in shown
+
+    merged = dispr("merge-tables", out)
+    assert merged.stdout == f"table:   {out / 'cells.csv'}\n"
+    assert (out / "cells.csv").read_text().count(",pending,") == 4
+
+    last = reconstruct(phantom_folder, out, tiny_weights, "--part", "1/2", "--json")
+    assert json.loads(last.stdout)["part"] == "1/2"
+    assert (out / "cells.csv").read_text().count(",done,") == 7
+    assert json.loads(dispr("status", out, "--json").stdout)["is_complete"]
+
+
+def test_parts_may_not_overwrite(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    told = reconstruct(phantom_folder, tmp_path / "out.zarr", tiny_weights, "--part", "1/2", "--overwrite")
+    assert_told(told, "--overwrite", "1/2")
+    assert_told(reconstruct(phantom_folder, tmp_path / "out.zarr", tiny_weights, "--part", "3/2"), "3/2")
+
+
+def test_verify_says_intact_or_names_the_file(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    reconstruct(phantom_folder, out, tiny_weights)
+    intact = dispr("verify", out, "--weights", tiny_weights)
+    assert intact.returncode == 0, intact.stderr
+    assert intact.stdout.splitlines()[-1] == f"intact:  {out}"
+    assert "not the shipped ones" in dispr("verify", out).stderr
+    assert_told(dispr("verify", out, "--weights", phantom_folder / "phantoms.csv"), "cannot be read")
+
+    shard = out / "0" / "c" / "0" / "0" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[99] ^= 4
+    shard.write_bytes(content)
+    damaged = dispr("verify", out)
+    assert_told(damaged, str(shard), "checksum", "run the same command again")
+    assert damaged.stdout.splitlines()[-1] == f"damaged:  {out}"
+    found = json.loads(dispr("verify", out, "--json").stdout)
+    assert (found["is_intact"], len(found["damages"])) == (False, 1)
+
+    shard.unlink()
+    again = reconstruct(phantom_folder, out, tiny_weights)
+    assert again.returncode == 0, again.stderr
+    assert dispr("verify", out).returncode == 0
+
+
+def test_verify_compares_the_weights(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.zarr"
+    reconstruct(phantom_folder, out, tiny_weights)
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(tiny_weights.read_bytes() + b" ")
+    assert_told(dispr("verify", out, "--weights", other), "other.safetensors", "is not what made this store")
+
+
+def test_commands_on_what_is_no_store(tmp_path: Path) -> None:
+    for command in ("status", "merge-tables", "verify"):
+        assert_told(dispr(command, tmp_path / "nowhere.zarr"), "nowhere.zarr", "does not exist")
+        assert_told(dispr(command, tmp_path), "not a store made by dispr")
+
+
+def test_failed_cells_are_tried_again_on_request(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    source = tmp_path / "cells"
+    shutil.copytree(phantom_folder, source)
+    image = sorted((source / "image").iterdir())[1]
+    content = image.read_bytes()
+    image.write_bytes(content[:600])
+    out = tmp_path / "out.zarr"
+    assert reconstruct(source, out, tiny_weights).returncode == 1
+    assert image.name in dispr("status", out).stdout
+    image.write_bytes(content)
+    assert reconstruct(source, out, tiny_weights).returncode == 1
+    again = reconstruct(source, out, tiny_weights, "--retry-failed")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(dispr("status", out, "--json").stdout)["done"] == 7
+    reconstruct(source, tmp_path / "calm.zarr", tiny_weights)
+    assert (out / "cells.csv").read_text() == (tmp_path / "calm.zarr" / "cells.csv").read_text()
+
+
+def test_the_job_script_is_bash_and_runs_its_part(tmp_path: Path) -> None:
+    name = "it's $(touch hacked) cells"
+    script = dispr("slurm", name, "out.zarr", "--parts", 4, "--gpus", 1, "--", "--samples", 3)
+    assert script.returncode == 0, script.stderr
+    assert "#SBATCH --array=1-4\n" in script.stdout
+    assert "#SBATCH --gres=gpu:1\n" in script.stdout
+    (tmp_path / "dispr").write_text('#!/bin/sh\nfor given; do printf "%s\\n" "$given"; done\n')
+    (tmp_path / "dispr").chmod(0o755)
+    (tmp_path / "job.sh").write_text(script.stdout)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "SLURM_ARRAY_TASK_ID": "3",
+        "SLURM_CPUS_PER_TASK": "2",
+    }
+    run = subprocess.run(
+        ["bash", "job.sh"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    expected = ["reconstruct", name, "out.zarr", "--samples", "3", "--part", "3/4", "--threads", "2"]
+    assert run.stdout.splitlines() == expected
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--time", "1:00:00\nrm -rf"), "--time"),
+        (("--memory", "lots"), "--memory"),
+        (("--partition", "a b"), "--partition"),
+        (("--job-name", "x\ny"), "--job-name"),
+        (("--", "--part", "1/2"), "--part"),
+        (("--", "--overwrite"), "--overwrite"),
+    ],
+)
+def test_job_scripts_that_make_no_sense(options: tuple[str, ...], word: str) -> None:
+    assert_told(dispr("slurm", "cells", "out.zarr", "--parts", 2, *options), word)
