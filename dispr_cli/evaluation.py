@@ -10,7 +10,7 @@ from typing import Protocol
 
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.cells import Measuring, ScoredCell, score_cells
-from dispr_cli.scoring.files import SCORES, scores_file, write_summary, write_tables
+from dispr_cli.scoring.files import SCORES, remove_old_figures, scores_file, write_summary, write_tables
 from dispr_cli.scoring.matching import (
     LeftOut,
     Match,
@@ -201,6 +201,7 @@ def _written(
         from dispr_cli.scoring.figures import write_figures
 
         files += write_figures(folder, found.scores, found.summaries, match, truths, measuring)
+    remove_old_figures(folder, files)
     return replace(found, files=tuple(files))
 
 

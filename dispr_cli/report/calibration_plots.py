@@ -29,7 +29,7 @@ def draw_calibration(summaries: Mapping[str, MethodSummary]) -> Figure | None:
     Parameters
     ----------
     summaries
-        By method. Methods with one sample a cell have no spread and are named below.
+        By method. Methods with one sample a cell, or with equal ones, are named below.
 
     Returns
     -------
@@ -56,8 +56,9 @@ def draw_calibration(summaries: Mapping[str, MethodSummary]) -> Figure | None:
 
 
 def has_spread(summary: MethodSummary) -> bool:
-    """Whether a method draws several samples of every cell, equally many."""
-    return bool(summary.calibration) and len(summary.calibration["volume"].ranks) > 2
+    """Whether a method draws several samples of every cell, equally many, and they differ."""
+    skills = [calibration.spread_skill for calibration in summary.calibration.values()]
+    return any(skill > 0 for skill in skills)
 
 
 def _draw_coverage(panel: Axes, calibrations: Mapping[str, Calibration], look: Mapping[str, Look]) -> None:
@@ -97,10 +98,13 @@ def _draw_reliability(panel: Axes, votes: Mapping[str, VoxelReliability], look: 
 
 
 def _draw_votes(panel: Axes, votes: Mapping[str, VoxelReliability], look: Mapping[str, Look]) -> None:
+    lowest = 10.0
     for name, vote in votes.items():
         share = 100 * vote.voxels / vote.voxels.sum()
+        lowest = min(lowest, float(share[share > 0].min()))
         panel.plot(100 * vote.probability, np.where(share > 0, share, np.nan), **_line(look[name], name))
-    panel.set(xlim=(-5, 105), yscale="log")
+    # Whole decades, so that more than one of them is labelled.
+    panel.set(xlim=(-5, 105), yscale="log", ylim=(10 ** np.floor(np.log10(lowest)), 100))
     panel.set_xticks([0, 50, 100])
     panel.yaxis.set_major_formatter(lambda share, _: f"{share:g}")
     panel.yaxis.set_minor_formatter(NullFormatter())

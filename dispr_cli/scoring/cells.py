@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from dispr_cli.errors import DisprError
 from dispr_cli.inputs.truth import TruthVolume
 from dispr_cli.scoring.matching import ComparedMethod, Match
 from dispr_cli.scoring.truths import GridTruth, Truths, truth_on_grid
+from dispr_cli.shape.calibration import VoxelReliability
 from dispr_cli.shape.measures import CellScores, measure_cell
 
 
@@ -113,11 +114,49 @@ def score_cell(match: Match, truths: Truths, measuring: Measuring, cell: str) ->
             on_grids[key] = _on_grid(truth, method, cell, size_um)
         side = size_um if measuring.micrometres and size_um is not None else 1.0
         samples = read_samples(method, cell)
-        scores[method.name] = measure_cell(
-            on_grids[key].occupancy, list(samples), (side,) * 3, binary=measuring.binary
-        )
+        scores[method.name] = score_samples(on_grids[key].occupancy, samples, side, binary=measuring.binary)
     notes = dict.fromkeys(note for on_grid in on_grids.values() for note in on_grid.notes)
     return ScoredCell(cell, scores, tuple(notes))
+
+
+def score_samples(
+    truth: NDArray[np.uint8], samples: NDArray[np.uint8], side: float, *, binary: bool = False
+) -> CellScores:
+    """Score the samples of one cell; where all are the same, as a deterministic method's, one is measured.
+
+    Parameters
+    ----------
+    truth
+        (Z, Y, X) uint8.
+    samples
+        (S, Z, Y, X) uint8.
+    side
+        Side of a voxel.
+    binary
+        As for :func:`~dispr_cli.shape.measures.measure_cell`.
+
+    Raises
+    ------
+    CellError
+        If the truth is empty or of another shape.
+    """
+    voxel_size = (side, side, side)
+    if len(samples) == 1 or (samples != samples[0]).any():
+        return measure_cell(truth, list(samples), voxel_size, binary=binary)
+    return _repeated(measure_cell(truth, [samples[0]], voxel_size, binary=binary), len(samples))
+
+
+def _repeated(one: CellScores, count: int) -> CellScores:
+    """Return the scores of `count` samples that are all like the one that was measured.
+
+    Nothing of the set's scores depends on their number: the spread that CRPS, GED² and the fair Brier score
+    subtract is 0. Only the overlap between samples, which one sample has not, is 1, and every vote is
+    unanimous.
+    """
+    ends = np.zeros((2, count + 1), np.int64)
+    ends[:, [0, -1]] = one.reliability.voxels, one.reliability.hits
+    together = {**one.together, "sample_iou": 1.0}
+    return replace(one, samples=one.samples * count, together=together, reliability=VoxelReliability(*ends))
 
 
 def read_samples(method: ComparedMethod, cell: str) -> NDArray[np.uint8]:

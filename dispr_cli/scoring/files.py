@@ -22,6 +22,7 @@ from dispr_cli.shape.statistics import Comparison
 from dispr_cli.volumes.durable import explained, replace_bytes, replaced
 
 SCORES, SUMMARY, TABLES = "scores.csv", "summary.json", "tables.md"
+FIGURES = ("errors", "calibration", "cells")
 FORMAT = "dispr-evaluation/1"
 COLUMNS = ("cell", "class", "method", "sample", "measure", "value")
 
@@ -106,12 +107,23 @@ def comparison_content(comparisons: Mapping[str, Sequence[Comparison]]) -> dict[
     return {score: [dataclasses.asdict(pair) for pair in pairs] for score, pairs in comparisons.items()}
 
 
+def remove_old_figures(folder: Path, files: Sequence[Path]) -> None:
+    """Remove the figures of an earlier evaluation that this one has not drawn anew."""
+    for name in FIGURES:
+        for ending in (".png", ".svg"):
+            path = folder / f"{name}{ending}"
+            if path not in files:
+                with explained(path, "remove the old figure"):
+                    path.unlink(missing_ok=True)
+
+
 def write_figure(folder: Path, name: str, contents: Mapping[str, bytes]) -> list[Path]:
     """Write a figure in each of its formats, by the ending of the file."""
     paths = []
     for ending, content in contents.items():
         path = folder / f"{name}{ending}"
         with explained(path, "write the figure"):
+            folder.mkdir(parents=True, exist_ok=True)
             replace_bytes(path, content)
         paths.append(path)
     return paths

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.truth import read_truth
+from dispr_cli.inputs.truth import read_truth, read_truth_volume
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 
@@ -44,3 +44,59 @@ def test_a_truncated_truth(save):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(InputError, match="damaged or truncated"):
         read_truth(path)
+
+
+def test_any_grid_with_its_voxel_size(save):
+    metadata = {"axes": "ZYX", "PhysicalSizeZ": 0.3, "PhysicalSizeY": 0.1, "PhysicalSizeX": 0.11}
+    ome = read_truth_volume(save("a.ome.tif", CUBE[15:35, :30], ome=True, metadata=metadata))
+    assert ome.occupancy.shape == (20, 30, 64)
+    assert ome.voxel_size_um == pytest.approx((0.3, 0.1, 0.11))
+    metadata = {"axes": "ZYX", "spacing": 0.3, "unit": "um"}
+    imagej = save("b.tif", CUBE[15:35], imagej=True, resolution=(10, 5), metadata=metadata)
+    assert read_truth_volume(imagej).voxel_size_um == pytest.approx((0.3, 0.2, 0.1))
+    assert read_truth_volume(save("c.tif", CUBE)).voxel_size_um is None
+
+
+def test_planes_without_a_spacing_have_no_voxel_size(save):
+    metadata = {"axes": "ZYX", "PhysicalSizeY": 0.1, "PhysicalSizeX": 0.1}
+    assert read_truth_volume(save("a.ome.tif", CUBE, ome=True, metadata=metadata)).voxel_size_um is None
+
+
+def test_numpy_arrays(tmp_path):
+    np.save(tmp_path / "a.npy", CUBE > 0)
+    assert np.array_equal(read_truth_volume(tmp_path / "a.npy").occupancy, CUBE)
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (CUBE[0], "expected an array of three axes"),
+        (np.array([{"a": 1}]), "cannot be read"),
+        (np.full((2, 2, 2), np.nan), "NaN"),
+        (CUBE * 0, "empty"),
+        (np.zeros((0, 4, 4)), "empty"),
+    ],
+)
+def test_numpy_arrays_that_are_no_truth(tmp_path, stored, message):
+    np.save(tmp_path / "a.npy", stored, allow_pickle=True)
+    with pytest.raises(InputError, match=message):
+        read_truth_volume(tmp_path / "a.npy")
+
+
+def test_a_truncated_numpy_array(tmp_path):
+    np.save(tmp_path / "a.npy", CUBE)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:1000])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_truth_volume(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("stored", [CUBE[0], CUBE[:, :, :3], CUBE[None].repeat(2, 0)])
+def test_stacks_of_other_axes(save, stored):
+    with pytest.raises(InputError, match="expected a stack of three axes"):
+        read_truth_volume(save("a.tif", stored, photometric="rgb" if stored.shape[-1] == 3 else "minisblack"))
+
+
+def test_a_truth_that_is_too_large_is_not_decoded(save, monkeypatch):
+    monkeypatch.setattr("dispr_cli.inputs.truth.MOST_VOXELS", 1000)
+    with pytest.raises(InputError, match="more than 1,000 voxels"):
+        read_truth_volume(save("a.tif", CUBE))
