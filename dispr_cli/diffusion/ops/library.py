@@ -5,13 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 
 from dispr_cli.diffusion.ops import cuda, plain
+from dispr_cli.errors import ConfigError
 
 KERNELS_VARIABLE = "DISPR_KERNELS"
 """Environment variable: ``off`` for plain PyTorch, or the path of another build of the library."""
@@ -87,6 +90,49 @@ def choose_instruction_set(name: str) -> bool:
         False if this processor or this build has none of that name; nothing changes then.
     """
     return _NATIVE is not None and bool(_NATIVE.dispr_choose_instruction_set(name.encode()))
+
+
+@contextmanager
+def operations_by(name: str) -> Iterator[None]:
+    """Run another implementation of the operations within the block; for tests and comparisons.
+
+    Parameters
+    ----------
+    name
+        ``compiled``, ``plain`` (PyTorch), or the CPU kernels of one instruction set.
+
+    Raises
+    ------
+    ConfigError
+        If this processor or this build has no such implementation.
+    """
+    if name == "plain":
+        with _plain_operations():
+            yield
+        return
+    if _NATIVE is None or not choose_instruction_set("" if name == "compiled" else name):
+        raise ConfigError(
+            f"the operations have no implementation {name!r} here: expected plain, or with kernels that were "
+            "built compiled or an instruction set of this processor (avx2, generic)"
+        )
+    try:
+        yield
+    finally:
+        choose_instruction_set("")
+
+
+@contextmanager
+def _plain_operations() -> Iterator[None]:
+    overriding = torch.library.Library("dispr", "IMPL")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that kernels are overridden is what is wanted
+        for implementation in _SCHEMAS:
+            for key in ("CPU", "CUDA"):
+                overriding.impl(implementation.__name__, implementation, key)
+    try:
+        yield
+    finally:
+        overriding._destroy()
 
 
 def _define_operators() -> torch.library.Library:

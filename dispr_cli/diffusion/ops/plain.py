@@ -132,7 +132,8 @@ def attention_3d(
     q, k, v = in_heads.permute(2, 0, 3, 1, 4)  # each (N, heads, T, C/heads)
     mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (N, T, C)
     projected = F.linear(mixed, proj_weight.to(dtype), proj_bias.to(dtype)).transpose(1, 2)
-    return (x + projected.reshape(x.shape)).contiguous(memory_format=layout)
+    y = x + projected.reshape(x.shape)
+    return y.to(dtype).contiguous(memory_format=layout)  # autocast may have chosen another dtype
 
 
 def attention_3d_backward(

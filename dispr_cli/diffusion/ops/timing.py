@@ -1,13 +1,8 @@
-"""How fast the operations run beside eager PyTorch, and how far from what the machine can move or multiply.
-
-All that is compared runs in turns within one measurement, so that whatever else the machine does meets all
-alike; figures are medians. On one CPU thread, time is CPU time, which a busy machine does not stretch.
-"""
+"""How fast the operations run beside eager PyTorch, and how far from what the machine can do."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,26 +13,36 @@ from torch import Tensor
 
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.clock import calls_in_turns, compiled_or_none, ratios
+from dispr_cli.diffusion.ops.limits import product_of_matrices
+from dispr_cli.inputs.cell import GRID
 
-Run = Callable[[], object]
+GROUP_CHANNELS = 16
+"""Channels of a group in the denoiser's norms."""
+
+NORM_FLOP = 10
+"""Operations on an element in ``group_norm_silu``: 3 for the sums, 3 to normalise, 4 for SiLU."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpTiming:
-    """One operation on one input, ours beside eager PyTorch.
+    """One operation on one input: ours, eager PyTorch and torch.compile.
 
     Attributes
     ----------
     operation, shape, dtype
         What ran, on x of which (N, C, D, H, W).
-    eager_ms, ours_ms
-        Median time of a call, milliseconds.
+    eager_ms, ours_ms, compiled_ms
+        Median time of a call, milliseconds; ``compiled_ms`` is None where torch.compile was not asked for
+        or does not work.
     speedup
-        Median of the ratio within each turn.
+        Median over the turns of eager's time divided by ours.
     rate, unit
         What ours moved or computed per second: GB/s of the least traffic possible, or GFLOP/s.
     limit
         The machine's own rate: copying a tensor of this size, or multiplying two large matrices.
+    gflop, gigabytes
+        Arithmetic and least traffic of one call.
     """
 
     operation: str
@@ -45,10 +50,13 @@ class OpTiming:
     dtype: str
     eager_ms: float
     ours_ms: float
+    compiled_ms: float | None
     speedup: float
     rate: float
     unit: str
     limit: float
+    gflop: float
+    gigabytes: float
 
     @property
     def percent_of_limit(self) -> float:
@@ -56,52 +64,49 @@ class OpTiming:
         return 100 * self.rate / self.limit
 
 
-def in_turns(runs: list[Run], device: torch.device, repeats: int = 15) -> list[list[float]]:
-    """Time each of `runs` in seconds, `repeats` times in turns, after two turns to warm up."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for turn in range(repeats + 2):
-        for run, times in zip(runs, seconds, strict=True):
-            elapsed = _seconds(run, device)
-            if turn >= 2:
-                times.append(elapsed)
-    return seconds
-
-
-def _seconds(run: Run, device: torch.device) -> float:
-    if device.type != "cuda":
-        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-        begin = clock()
-        run()
-        return clock() - begin
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    run()
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end) / 1e3
-
-
-def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
-    """GFLOP/s of the product of two square matrices: 2 side³ operations."""
-    side = 8192 if device.type == "cuda" else 1536
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    (seconds,) = in_turns([lambda: a @ b], device, repeats=5)
-    return 2 * side**3 / min(seconds) / 1e9
-
-
 def network_shapes(config: DenoiserConfig, batch: int) -> list[tuple[int, ...]]:
     """Shapes of the tensors the denoiser normalises, at its two levels."""
-    side = 64 // config.patch
+    side = GRID // config.patch
     fine, coarse = config.channels
     return [(batch, fine, side, side, side), (batch, coarse, side // 2, side // 2, side // 2)]
 
 
+def time_network_operations(
+    config: DenoiserConfig,
+    batch: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    compiled: bool = False,
+    repeats: int = 15,
+) -> list[OpTiming]:
+    """Time every operation on the tensors it meets in a call of the denoiser with ``batch`` volumes."""
+    shapes = network_shapes(config, batch)
+    norms = [
+        time_group_norm(shape, groups_of(shape), dtype, device, film, compiled, repeats)
+        for shape in shapes
+        for film in (False, True)
+    ]
+    coarse, heads = shapes[-1], config.attention_heads
+    return [*norms, time_attention(coarse, heads, groups_of(coarse), dtype, device, compiled, repeats)]
+
+
+def groups_of(shape: tuple[int, ...]) -> int:
+    """Count the groups that the denoiser's norms make of the channels of such a tensor."""
+    return max(1, shape[1] // GROUP_CHANNELS)
+
+
 def time_group_norm(
-    shape: tuple[int, ...], groups: int, dtype: torch.dtype, device: torch.device, film: bool
+    shape: tuple[int, ...],
+    groups: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    film: bool,
+    compiled: bool = False,
+    repeats: int = 15,
 ) -> OpTiming:
     """``group_norm_silu`` beside F.group_norm, modulation and F.silu; limit: a copy of x.
 
-    The least traffic is two readings and one writing of x, or half of the former where x stays in cache.
+    The least traffic is two readings and one writing of x.
     """
     x = _drawn(shape, dtype, device)
     N, C = shape[:2]
@@ -110,26 +115,23 @@ def time_group_norm(
     by_eager = _eager_group_norm(
         groups, *(None if t is None else t.to(dtype) for t in (weight, bias, scale, shift))
     )
-    copy = torch.empty_like(x)
-    op = torch.ops.dispr.group_norm_silu
-    eager, ours, copied = in_turns(
-        [
-            lambda: by_eager(x),
-            lambda: op(x, groups, weight, bias, 1e-5, scale, shift),
-            lambda: copy.copy_(x),
-        ],
-        device,
-    )
-    gigabytes = x.numel() * x.element_size() / 1e9
-    return _timing(
-        "group_norm_silu" + " + FiLM" * film,
-        x,
-        eager,
-        ours,
-        3 * gigabytes,
-        "GB/s",
-        2 * gigabytes / min(copied),
-    )
+    copy, op = torch.empty_like(x), torch.ops.dispr.group_norm_silu
+    with torch.inference_mode():
+        by_compiler = compiled_or_none(by_eager, x) if compiled else None
+        seconds = calls_in_turns(
+            [
+                lambda: by_eager(x),
+                lambda: op(x, groups, weight, bias, 1e-5, scale, shift),
+                lambda: copy.copy_(x),
+                *([lambda: by_compiler(x)] if by_compiler else []),
+            ],
+            device,
+            repeats,
+        )
+    size = x.numel() * x.element_size() / 1e9
+    limit = 2 * size / min(seconds.pop(2))
+    gflop = NORM_FLOP * x.numel() / 1e9
+    return _timing("group_norm_silu" + " + FiLM" * film, x, seconds, gflop, 3 * size, "GB/s", limit)
 
 
 def _eager_group_norm(
@@ -145,9 +147,15 @@ def _eager_group_norm(
 
 
 def time_attention(
-    shape: tuple[int, ...], heads: int, groups: int, dtype: torch.dtype, device: torch.device
+    shape: tuple[int, ...],
+    heads: int,
+    groups: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    compiled: bool = False,
+    repeats: int = 15,
 ) -> OpTiming:
-    """``attention_3d`` beside the same block in eager PyTorch; limit: products of large matrices.
+    """``attention_3d`` beside the same block in eager PyTorch; limit: a product of large matrices.
 
     Operations: 8 C² for the projections of a token and 4 T C for its scores and their sum, T tokens.
     """
@@ -156,18 +164,24 @@ def time_attention(
     sizes = ((C,), (C,), (3 * C, C), (3 * C,), (C, C), (C,))
     parameters = [torch.randn(size, device=device) / size[-1] ** 0.5 for size in sizes]
     by_eager: tuple[Any, ...] = (x, heads, groups, *(parameter.to(dtype) for parameter in parameters), 1e-5)
+    product, product_gflop = product_of_matrices(dtype, device)
     with torch.inference_mode():
-        eager, ours = in_turns(
+        by_compiler = compiled_or_none(plain.attention_3d, *by_eager) if compiled else None
+        seconds = calls_in_turns(
             [
                 lambda: plain.attention_3d(*by_eager),
                 lambda: torch.ops.dispr.attention_3d(x, heads, groups, *parameters, 1e-5),
+                product,
+                *([lambda: by_compiler(*by_eager)] if by_compiler else []),
             ],
             device,
+            repeats,
         )
+    limit = product_gflop / min(seconds.pop(2))
     tokens = x[0, 0].numel()
-    operations = shape[0] * tokens * (8 * C * C + 4 * tokens * C)
-    limit = matmul_peak(dtype if device.type == "cuda" else torch.float32, device)
-    return _timing("attention_3d", x, eager, ours, operations / 1e9, "GFLOP/s", limit)
+    gflop = shape[0] * tokens * (8 * C * C + 4 * tokens * C) / 1e9
+    traffic = 2 * x.numel() * x.element_size() + 4 * sum(parameter.numel() for parameter in parameters)
+    return _timing("attention_3d", x, seconds, gflop, traffic / 1e9, "GFLOP/s", limit)
 
 
 def _drawn(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -175,18 +189,27 @@ def _drawn(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 
 
 def _timing(
-    operation: str, x: Tensor, eager: list[float], ours: list[float], amount: float, unit: str, limit: float
+    operation: str,
+    x: Tensor,
+    seconds: list[list[float]],
+    gflop: float,
+    gigabytes: float,
+    unit: str,
+    limit: float,
 ) -> OpTiming:
-    seconds = statistics.median(ours)
-    ratios = [theirs / own for theirs, own in zip(eager, ours, strict=True)]
+    eager, ours, *compiled = seconds
+    amount = gigabytes if unit == "GB/s" else gflop
     return OpTiming(
         operation=operation,
         shape=tuple(x.shape),
         dtype=str(x.dtype).removeprefix("torch."),
         eager_ms=1e3 * statistics.median(eager),
-        ours_ms=1e3 * seconds,
-        speedup=statistics.median(ratios),
-        rate=amount / seconds,
+        ours_ms=1e3 * statistics.median(ours),
+        compiled_ms=1e3 * statistics.median(compiled[0]) if compiled else None,
+        speedup=statistics.median(ratios(eager, ours)),
+        rate=amount / statistics.median(ours),
         unit=unit,
         limit=limit,
+        gflop=gflop,
+        gigabytes=gigabytes,
     )

@@ -1,0 +1,77 @@
+"""dispr bench, as a user runs it; no test here asks how long anything takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.test_reconstruct import assert_told, dispr
+
+QUICK = ("--threads", 1, "--no-torch-compile", "--repeats", 1)
+
+
+def bench(*arguments: object) -> dict[str, Any]:
+    result = dispr("bench", *arguments, *QUICK, "--json")
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_everything_is_timed_and_drawn(tiny_weights: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "roofline.png"
+    options = ("--weights", tiny_weights, "--steps", 2, "--sampler", "heun", "--batch-size", 2, "--no-peers")
+    found = bench(*options, "--roofline", drawn)
+    assert drawn.stat().st_size > 10_000
+    assert found["machine"]["threads"] == 1
+    assert found["machine"]["precision"] == "float32"
+    assert all(limit > 0 for limit in found["limits"].values())
+    assert {row["shape"][0] for row in found["operations"]} == {2}
+    call, step, cells = found["denoiser_call"], found["sampler_step"], found["reconstruct"]
+    assert (call["batch"], step["batch"], step["sampler"], step["steps"]) == (2, 2, "heun", 2)
+    assert cells["cells_per_second"] == pytest.approx(1 / cells["seconds_per_cell"])
+    # A step calls the network, and a cell takes several steps; both are longer by far than what they hold.
+    assert step["step_ms"] > 0.5 * call["call_ms"]
+    assert cells["seconds_per_cell"] > 1e-3 * step["step_ms"]
+    assert found["peers"] == []
+
+
+def test_operations_alone_in_a_table(tiny_weights: Path) -> None:
+    options = ("--ops", "--weights", tiny_weights, "--batch-size", 2, "--precision", "bf16")
+    result = dispr("bench", *options, *QUICK)
+    assert result.returncode == 0, result.stderr
+    for words in ("bfloat16", "group_norm_silu + FiLM", "attention_3d", "2x16x8x8x8", "GFLOP/s"):
+        assert words in result.stdout
+    assert "denoiser call" not in result.stdout
+
+
+def test_more_steps_take_longer_and_the_ratio_says_so(tiny_weights: Path) -> None:
+    given = ("--weights", tiny_weights, "--batch-size", 2)
+    found = bench("--compare", "steps=6,sampler=ddpm", "steps=1", *given)
+    assert (found["a"]["steps"], found["a"]["sampler"], found["b"]["steps"]) == (6, "ddpm", 1)
+    _, sample, cell = found["rows"]
+    for row in (sample, cell):
+        assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
+    assert sample["ratio"]["median"] > 2
+    assert cell["ratio"]["median"] > 1
+
+
+def test_the_comparison_prints_what_differs(tiny_weights: Path, tmp_path: Path) -> None:
+    other = shutil.copy(tiny_weights, tmp_path / "other.safetensors")
+    given = ("--weights", tiny_weights, "--steps", 1, "--batch-size", 2)
+    told = dispr("bench", "--compare", other, "ops=plain", *given, *QUICK)
+    assert told.returncode == 0, told.stderr
+    assert f"A: weights={other}, ops=compiled" in told.stdout
+    assert f"B: weights={tiny_weights}, ops=plain" in told.stdout
+    assert "A : B" in told.stdout
+
+
+def test_what_cannot_be_timed_is_told_in_a_sentence(tiny_weights: Path, tmp_path: Path) -> None:
+    assert_told(dispr("bench", "--compare", "steps=1", "stepz=2"), "'stepz=2'", "steps")
+    told = dispr("bench", "--compare", "steps=1", "steps=2", "--roofline", tmp_path / "a.png")
+    assert_told(told, "--compare", "leave out")
+    told = dispr("bench", "--compare", "steps=1", "ops=abacus", "--weights", tiny_weights, *QUICK)
+    assert_told(told, "'abacus'", "plain")
