@@ -15,6 +15,7 @@ from dispr_cli import __version__
 from dispr_cli.commands import bench, doctor, evaluate, export, phantom, reconstruct, slurm, status, train
 from dispr_cli.commands import benchmark_peers as peers_command
 from dispr_cli.commands import demo as demo_command
+from dispr_cli.commands import features as features_command
 from dispr_cli.commands import verify as verify_command
 from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
 
@@ -63,6 +64,7 @@ def _add(function: Callable[..., Any], panel: str) -> None:
 _add(reconstruct.reconstruct, "Main job")
 _add(export.export, "Main job")
 _add(evaluate.evaluate, "Main job")
+_add(features_command.features, "Morphology")
 _add(status.status, "Many cells")
 _add(status.merge_tables, "Many cells")
 _add(verify_command.verify, "Many cells")

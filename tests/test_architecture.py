@@ -22,6 +22,7 @@ ALLOWED = {
     "report": {"errors", "config", "shape"},
     "study": {"errors", "config", "shape"},
     "diffusion": {"errors", "config", "inputs", "method"},
+    "baselines": {"errors", "config", "inputs", "method", "diffusion"},
 }
 """Rooms of ours that each may import, besides itself; those not named here may import all but commands."""
 
@@ -35,6 +36,9 @@ FOREIGN = {
     "matplotlib": {"report"},
     "trimesh": {"volumes", "shape"},
     "safetensors": {"diffusion"},
+    "sklearn": {"study"},
+    "imblearn": {"study"},
+    "pyarrow": {"feature_table", "morphology"},
 }
 """Rooms that may import a foreign library; everybody may import what is not named."""
 

@@ -1,0 +1,121 @@
+"""``dispr features``: shapes become a table of numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dispr_cli.commands.options import INPUT, OUTPUT, Json, Quiet, Threads
+from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
+
+NETWORKS = "Networks"
+
+
+def features(
+    source: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it at run time
+        typer.Argument(
+            help="Store of dispr reconstruct, folder with obj/, or folder of volumes.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--out",
+            "-o",
+            help="Table to write, .parquet or .csv.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    list_features: Annotated[
+        bool, typer.Option("--list", help="Print what each feature is, as docs/features.md; measure nothing.")
+    ] = False,
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--images",
+            help="Folder with the cells' images and masks, for their 2D features too.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    voxel_size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--voxel-size", help="Side of a voxel in um; wins over the files.", rich_help_panel=INPUT
+        ),
+    ] = None,
+    predicted: Annotated[
+        bool,
+        typer.Option(
+            "--predicted",
+            help="The volumes of a folder are predictions of another program.",
+            rich_help_panel=NETWORKS,
+        ),
+    ] = False,
+    weights: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            "--weights",
+            help="Weights (files or a folder) that made a store; the cells they never saw are recorded.",
+            rich_help_panel=NETWORKS,
+        ),
+    ] = None,
+    never_seen: Annotated[
+        bool,
+        typer.Option(
+            "--never-seen",
+            help="You say that no network behind these shapes was trained on any of these cells.",
+            rich_help_panel=NETWORKS,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a table that is there.", rich_help_panel=OUTPUT)
+    ] = False,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json_output: Json = False,
+) -> None:
+    """Measure shapes: 210 features of each volume, and 65 of its image and mask.
+
+    A run that was stopped goes on where it stopped when the same command is given again.
+    """
+    if list_features:
+        from dispr_cli.feature_list import feature_page
+
+        typer.echo(feature_page(), nl=False)
+        return
+    if source is None or out is None:
+        raise ConfigError("two things are needed: dispr features STORE_OR_FOLDER --out TABLE.parquet")
+    from dispr_cli.commands.counting import Counting
+    from dispr_cli.diffusion.training_facts import read_all_training_facts
+    from dispr_cli.inputs.settings import InputSettings
+    from dispr_cli.morphology import available_cores, measure_to_table
+    from dispr_cli.shape_sources import find_shapes
+
+    known = {facts.sha256: facts.held_out for facts in read_all_training_facts(weights or ())}
+    shapes = find_shapes(
+        source,
+        InputSettings(pixel_size_um=voxel_size),
+        images=images,
+        facts=known,
+        predicted=predicted,
+        never_seen=never_seen,
+    )
+    with Counting("shapes", quiet or json_output) as events:
+        made = measure_to_table(
+            shapes, out, threads=threads or available_cores(), events=events, overwrite=overwrite
+        )
+    if json_output:
+        counts = {"shapes": made.shapes, "failed": made.failed, "features": made.features}
+        typer.echo(json.dumps({"table": str(made.table), **counts, "unit_of_length": made.unit_of_length}))
+    else:
+        typer.echo(
+            f"{made.shapes} shapes, {made.features} features, lengths in {made.unit_of_length}", err=True
+        )
+        typer.echo(f"table: {made.table}")
+    if made.failed:
+        raise typer.Exit(EXIT_SOME_CELLS_FAILED)

@@ -1,0 +1,71 @@
+"""Which cells a file of weights was not trained on, read from its header alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from dispr_cli.errors import WeightsError
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What a file of weights says about its training.
+
+    Attributes
+    ----------
+    path
+        The file.
+    sha256
+        Of its bytes, as a store records it.
+    held_out
+        Names of the cells kept out of the training; None if the file records none.
+    """
+
+    path: Path
+    sha256: str
+    held_out: frozenset[str] | None
+
+
+def read_training_facts(path: Path) -> TrainingFacts:
+    """Read the facts of one file.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        provenance = json.loads(metadata.get("provenance", "{}"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, SafetensorError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: is missing or no safetensors file ({error}). Give weights made by 'dispr train'."
+        ) from error
+    return TrainingFacts(path, digest, _names(provenance))
+
+
+def read_all_training_facts(paths: Iterable[Path]) -> list[TrainingFacts]:
+    """Read the facts of several files; a folder stands for the ``.safetensors`` files in it, by name."""
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        if not inside:
+            raise WeightsError(f"{path}: holds no .safetensors file; expected the weights of each fold.")
+        files += [file for file in inside if not file.name.endswith(".state.safetensors")]
+    return [read_training_facts(file) for file in files]
+
+
+def _names(provenance: Any) -> frozenset[str] | None:
+    held_out = provenance.get("held_out") if isinstance(provenance, dict) else None
+    if not isinstance(held_out, list) or not held_out:
+        return None
+    return frozenset(str(name) for name in held_out)
