@@ -20,7 +20,7 @@ FULL_WIDTH = 7.2
 SMALL, NORMAL = 6.5, 7.5
 """Sizes of type in points, at that width."""
 
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#B8A800")
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#888888")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 

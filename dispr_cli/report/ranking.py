@@ -21,7 +21,7 @@ _TRUTH_SURFACE = np.array([0.38, 0.60, 0.78])
 
 GROUPS = ("best", "median", "worst")
 
-_LEFT, _TOP, _RIGHT, _BOTTOM = 0.52, 0.40, 0.14, 0.42
+_LEFT, _TOP, _RIGHT, _BOTTOM = 0.52, 0.40, 0.14, 0.56
 _BETWEEN_COLUMNS, _BETWEEN_ROWS, _BETWEEN_GROUPS = 0.18, 0.30, 0.14
 
 
@@ -111,7 +111,7 @@ def draw_ranking(rows: Sequence[RankedCell], title: str) -> Page:
         y += _BETWEEN_GROUPS if index and row.group != rows[index - 1].group else 0
         _draw_row(page, y, row, named=index == 0)
         y += BLOCK + _BETWEEN_ROWS
-    _draw_legend(page, height - 0.2, title)
+    _draw_legend(page, height - 0.33, title)
     return page
 
 
@@ -150,4 +150,4 @@ def _draw_legend(page: Page, y: float, title: str) -> None:
     page.text(_LEFT + 0.25, y, "ground truth", 6, ha="left", color=FAINT)
     page.line([_LEFT + 0.95, _LEFT + 1.15], [y, y], **PLANE | {"linewidth": 0.8})
     page.text(_LEFT + 1.2, y, "plane of the input", 6, ha="left", color=FAINT)
-    page.text(_LEFT + 2.12, y, title, 6, ha="left", color=FAINT)
+    page.text(_LEFT, y + 0.16, title, 6, ha="left", color=FAINT)

@@ -71,10 +71,11 @@ def _draw_panel(panel: Axes, errors: Errors, look: Mapping[str, Look]) -> None:
 
 def axis_limit(errors: Sequence[NDArray[np.float64]]) -> float:
     """Choose where the axis ends: at the largest error, unless a few of them would squeeze all others."""
-    known = np.concatenate([values[np.isfinite(values)] for values in errors])
+    finite = [values[np.isfinite(values)] for values in errors]
+    known = np.concatenate(finite)
     if len(known) == 0 or known.max() == 0:
         return 1.0
-    ends = [float(np.quantile(values[np.isfinite(values)], _SHOWN_SHARE)) for values in errors if len(values)]
+    ends = [float(np.quantile(values, _SHOWN_SHARE)) for values in finite if len(values)]
     return float(min(known.max(), 1.4 * max(max(ends), 1e-3)) * 1.04)
 
 
@@ -90,7 +91,8 @@ def _draw_violin(
         # Always the same scatter, so that a figure drawn again is the same figure.
         scatter = np.random.default_rng(place).uniform(-0.13, 0.13, len(shown))
         panel.scatter(shown, place + scatter, s=3, color=colour, alpha=0.55, linewidths=0, zorder=3)
-    low, middle, high = np.quantile(percent, [0.25, 0.5, 0.75])
+    # An infinite error lies beyond the axis like any other that is too large for it.
+    low, middle, high = np.quantile(np.minimum(percent, 1e9), [0.25, 0.5, 0.75])
     panel.plot([low, high], [place, place], color=INK, linewidth=2.2, solid_capstyle="butt", zorder=4)
     panel.scatter([middle], [place], s=11, color="white", edgecolors=INK, linewidths=0.6, zorder=5)
 
