@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -174,6 +175,24 @@ def reconstruct(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    dask: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--dask",
+            help="Share the cells out by a Dask scheduler, or by N processes here.",
+            metavar="ADDRESS|local:N",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    shard_timeout: Annotated[
+        float,
+        typer.Option(
+            "--shard-timeout",
+            help="With --dask: end a worker that has had one shard in hand for so many seconds.",
+            metavar="SECONDS",
+            rich_help_panel=MACHINE,
+        ),
+    ] = 1800.0,
     device: Device = _RUN.device,
     precision: Precision = _RUN.precision,
     threads: Threads = None,
@@ -187,9 +206,11 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.plan import plan_cells
-    from dispr_cli.parts import choose_part
+    from dispr_cli.parts import WHOLE, choose_part
 
-    share = choose_part(part, os.environ)
+    if dask is not None and part is not None:
+        raise ConfigError("--part and --dask both share the cells out: give one of them")
+    share = choose_part(part, os.environ) if dask is None else WHOLE
     if overwrite and not share.is_whole:
         raise ConfigError(
             f"--overwrite with part {share}: parts would remove each other's work. Remove the store once, "
@@ -217,6 +238,7 @@ def reconstruct(
 
     from dispr_cli.methods import MethodOptions, load_method
     from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
+    from dispr_cli.shards import Job
 
     watch.set_threads(threads)
     watch.warn_without_kernels()
@@ -232,20 +254,33 @@ def reconstruct(
     )
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
+    job = Job(inputs, seed, run.batch_size or CELLS_AT_ONCE[method.device_type], retry_failed)
     with events:
-        store, progress = reconstruct_to_store(
-            plan,
-            out,
-            method,
-            inputs=inputs,
-            num_samples=samples,
-            seed=seed,
-            cells_at_once=run.batch_size or CELLS_AT_ONCE[method.device_type],
-            overwrite=overwrite,
-            part=share,
-            retry_failed=retry_failed,
-            events=events,
-        )
+        if dask is not None:
+            from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
+
+            cluster = ClusterOptions(dask, shard_timeout, threads)
+            load = partial(load_method, method_name, options)
+            store, progress = reconstruct_on_cluster(
+                *(plan, out, load, job, samples, cluster),
+                overwrite=overwrite,
+                events=events,
+                notify=events.message,
+            )
+        else:
+            store, progress = reconstruct_to_store(
+                plan,
+                out,
+                method,
+                inputs=inputs,
+                num_samples=samples,
+                seed=seed,
+                cells_at_once=job.cells_at_once,
+                overwrite=overwrite,
+                part=share,
+                retry_failed=retry_failed,
+                events=events,
+            )
     pictures = []
     if picture is not None and progress.done:
         from dispr_cli.pictures import draw_store

@@ -1,0 +1,195 @@
+"""A run shared out by Dask: one task per shard, done by any worker that sees the same folders.
+
+The store is the truth about what is finished. So a worker that dies, hangs or loses the scheduler
+costs the shards it had in hand, which are given out again, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dispr_cli import __version__
+from dispr_cli.cluster_connection import LOST, Room, connected
+from dispr_cli.errors import DisprError
+from dispr_cli.inputs.plan import CellRef, Plan
+from dispr_cli.method import Method
+from dispr_cli.parts import WHOLE
+from dispr_cli.pipeline import finish_part, open_run
+from dispr_cli.shard_task import ShardTask, do_shard
+from dispr_cli.shards import Events, Job, Silence
+from dispr_cli.volumes.cells import Progress
+from dispr_cli.volumes.store import VolumeStore
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_FRUITLESS_ROUNDS = 3
+"""Times in a row that all pending shards are given out without one of them being finished."""
+
+_SHARDS_PER_WORKER = 4
+"""At least so many in a new store, so that the last ones to finish leave few workers idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """Where and how patiently a run is shared out.
+
+    Attributes
+    ----------
+    address
+        Of a Dask scheduler (``tcp://host:8786``) or its file, or ``local:N`` for N processes here.
+    shard_timeout
+        Seconds after which a worker that still has the same shard in hand is ended.
+    threads
+        CPU threads of each worker; by default the cores of a machine are shared by its workers.
+    """
+
+    address: str
+    shard_timeout: float = 1800.0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.shard_timeout < float("inf"):
+            raise DisprError(f"--shard-timeout is {self.shard_timeout}: expected at least 1 second")
+
+
+def reconstruct_on_cluster(
+    plan: Plan,
+    out: Path,
+    load: Callable[[], Method],
+    job: Job,
+    num_samples: int,
+    options: ClusterOptions,
+    *,
+    overwrite: bool = False,
+    events: Events | None = None,
+    notify: Callable[[str], None] = lambda message: None,
+) -> tuple[VolumeStore, Progress]:
+    """Reconstruct planned cells into a store with the workers of a Dask cluster.
+
+    Parameters
+    ----------
+    plan
+        Its files must be visible to the workers under the same names, and so must `out`.
+    load
+        Loads the method; picklable, called once in every worker.
+    notify
+        Called with a sentence when workers are lost or waited for.
+
+    Returns
+    -------
+    The store, its table assembled, and the counts of done, failed and pending cells.
+
+    Raises
+    ------
+    DisprError
+        If the cluster cannot be reached, a worker has another version or other weights, shards cannot be
+        finished by any worker, or the store cannot be written.
+    """
+    events = events or Silence()
+    with connected(options.address, notify) as connect:
+        store = open_run(
+            *(plan, out, load(), job, num_samples),
+            overwrite=overwrite,
+            workers=_SHARDS_PER_WORKER * Room(connect()).workers(),
+        )
+        events.started(store, store.progress())
+        run = _Run(store, plan.cells, load, job, options, events, notify)
+        try:
+            _until_finished(run, connect)
+        except BaseException:
+            # The error that ended the run is the one to show.
+            with contextlib.suppress(DisprError):
+                finish_part(store, WHOLE)
+            raise
+    finish_part(store, WHOLE)
+    return store, store.progress()
+
+
+@dataclass(frozen=True)
+class _Run:
+    store: VolumeStore
+    refs: Sequence[CellRef]
+    load: Callable[[], Method]
+    job: Job
+    options: ClusterOptions
+    events: Events
+    notify: Callable[[str], None]
+
+    def task(self, shard: int, workers_per_machine: int) -> ShardTask:
+        cells = self.store.grid.cells_of(shard)
+        return ShardTask(
+            folder=Path.cwd(),
+            store=self.store.path.absolute(),
+            shard=shard,
+            refs=tuple(self.refs[cells.start : cells.stop]),
+            load=self.load,
+            job=self.job,
+            version=__version__,
+            timeout=self.options.shard_timeout,
+            threads=self.options.threads,
+            workers_per_machine=workers_per_machine,
+        )
+
+
+def _until_finished(run: _Run, connect: Callable[[], Client]) -> None:
+    fruitless, retry = 0, run.job.retry_failed
+    pending = run.store.pending_shards(retry_failed=retry)
+    while pending:
+        _one_round(run, connect(), pending)
+        # Cells that failed again are not tried a third time.
+        left = run.store.pending_shards()
+        fruitless = 0 if retry or len(left) < len(pending) else fruitless + 1
+        if fruitless == _FRUITLESS_ROUNDS:
+            raise DisprError(
+                f"{len(left)} shards (first: {left[0]}) were given out {_FRUITLESS_ROUNDS} times and not "
+                "finished: their workers died or were ended. Give workers more memory, or --shard-timeout "
+                "more seconds, and run the same command again: what was finished is kept."
+            )
+        if left:
+            run.notify(f"{len(left)} shards came back unfinished and are given out again")
+        pending, retry = left, False
+
+
+def _one_round(run: _Run, client: Client, shards: Sequence[int]) -> None:
+    """Give out shards until each was finished or lost; returns early if the scheduler is."""
+    from distributed import as_completed
+
+    waiting, room = iter(shards), Room(client)
+    finished = as_completed(loop=client.loop)
+    with contextlib.suppress(*LOST):
+        try:
+            _fill(run, client, room, waiting, finished)
+            for future in finished:
+                _take(run, future)
+                _fill(run, client, room, waiting, finished)
+        finally:
+            with contextlib.suppress(*LOST):
+                client.cancel(list(finished.futures), force=True)
+
+
+def _fill(run: _Run, client: Client, room: Room, waiting: Iterator[int], finished: Any) -> None:
+    """Keep twice as many shards out as there are workers: enough to be busy, little to be lost."""
+    for shard in islice(waiting, max(0, 2 * room.workers() - finished.count())):
+        finished.add(client.submit(do_shard, run.task(shard, room.on_a_machine()), pure=False))
+
+
+def _take(run: _Run, future: Future) -> None:
+    from distributed import KilledWorker
+
+    try:
+        report = future.result()
+    except KilledWorker as error:
+        run.notify(f"a shard is set aside, its workers died one after the other ({error.last_worker})")
+    except CancelledError:
+        return
+    else:
+        run.events.reconstructed(report.done, report.failed)
+    finally:
+        future.release()
