@@ -14,8 +14,15 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-test-gpu: $(READY)
-	$(BIN)/python -m pytest -m gpu
+# On a machine with a GPU and nvcc; GPU_PYTHON=python3 takes that Python and its torch as they are.
+GPU_PYTHON ?= $(BIN)/python
+GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(READY))
+
+test-gpu: $(GPU_READY)
+	PYTHON=$(GPU_PYTHON) .ci/kernels gpu
+
+bench-gpu: $(GPU_READY)
+	PYTHON=$(GPU_PYTHON) .ci/kernels gpu-bench
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from kernel_tables import kernel_tables
+
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +75,7 @@ def replace_between(text: str, mark: str, table: str) -> str:
 
 def main() -> None:
     """Rewrite both documents."""
-    tables = {"folds": folds_table(), "main_job": main_job_table()}
+    tables = {"folds": folds_table(), "main_job": main_job_table(), **kernel_tables()}
     for path in (CARD, ROOT / "docs" / "benchmarks.md"):
         text = path.read_text(encoding="utf-8")
         for mark, table in tables.items():
