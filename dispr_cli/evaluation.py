@@ -41,6 +41,9 @@ class EvaluationEvents(Protocol):
     def left_out(self, cell: str, reason: str) -> None:
         """Take a cell that could not be compared."""
 
+    def finishing(self) -> None:
+        """Take that all cells are measured; tables and figures follow."""
+
 
 class Silence:
     """Events that nobody watches."""
@@ -52,6 +55,9 @@ class Silence:
         """Say nothing."""
 
     def left_out(self, cell: str, reason: str) -> None:
+        """Say nothing."""
+
+    def finishing(self) -> None:
         """Say nothing."""
 
 
@@ -124,6 +130,7 @@ def evaluate(
 
     events.started(len(match.cells), list(stores_by_name))
     scores, broken, notes = _score(match, truths, measuring, by_cell, folder, threads, events)
+    events.finishing()
     kept = {cell: by_cell[cell] for cell in next(iter(scores.values()))}
     summaries = {method: summarise_method(cells, kept) for method, cells in scores.items()}
     found = Evaluation(

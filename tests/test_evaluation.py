@@ -130,7 +130,7 @@ def test_failed_cells_count_as_empty_shapes(tmp_path: Path, truths: Path) -> Non
     assert [sample["volume_error"] for sample in scores.samples] == [1, 1]
     assert found.summaries["a"].failures == 2
     assert found.summaries["a"].summaries["iou"]["all"].mean == pytest.approx(0.75)
-    assert "a failed on 1 cells" in " ".join(found.facts())
+    assert "a failed on 1 cell, counted as empty shapes" in " ".join(found.facts())
 
 
 def test_empty_predictions_count_as_failures(tmp_path: Path, truths: Path) -> None:
@@ -335,8 +335,11 @@ def test_events_follow_the_cells(tmp_path: Path, truths: Path) -> None:
         def scored(self, cell: str) -> None:
             heard.append(cell)
 
+        def finishing(self) -> None:
+            heard.append("finishing")
+
     evaluate(tmp_path / "a.zarr", truths, figures=False, threads=3, events=Listening())
-    assert heard == [(4, ["balls"]), *RADII]
+    assert heard == [(4, ["balls"]), *RADII, "finishing"]
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path, truths: Path) -> None:

@@ -75,6 +75,11 @@ class EvaluationProgress:
             self.console.print(words, highlight=False, markup=False, soft_wrap=True)
         self._show()
 
+    def finishing(self) -> None:
+        """Say that what takes time now is not the cells."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description="tables and figures")
+
     def _show(self) -> None:
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], total=self.total, completed=self.done)

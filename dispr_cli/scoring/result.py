@@ -157,13 +157,19 @@ class Evaluation:
         """Return in sentences what the tables are about, and what is missing from them."""
         unit = UNITS[self.micrometres]
         source = self.truth.name
-        facts = [f"{len(self.classes)} cells against the ground truths of {source}; lengths in {unit}."]
+        facts = [f"{_cells(len(self.classes))} against the ground truths of {source}; lengths in {unit}."]
         if self.left_out:
-            facts.append(f"{len(self.left_out)} cells are not compared; summary.json says why.")
+            facts.append(f"Not compared, with the reasons in summary.json: {_cells(len(self.left_out))}.")
         for method, cells in self.failed.items():
             if cells:
                 some = ", ".join(list(cells)[:5]) + (" ..." if len(cells) > 5 else "")
-                facts.append(f"{method} failed on {len(cells)} cells, which count as empty shapes: {some}.")
+                facts.append(f"{method} failed on {_cells(len(cells))}, counted as empty shapes: {some}.")
         if self.notes:
-            facts.append(f"{len(self.notes)} notes on single ground truths stand in summary.json.")
+            facts.append(
+                f"Notes on single ground truths stand in summary.json, on {_cells(len(self.notes))}."
+            )
         return facts
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"

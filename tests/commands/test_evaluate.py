@@ -58,10 +58,10 @@ def test_what_is_left_out_is_said(place: Path, tmp_path: Path) -> None:
     assert result.returncode == 0
     assert f"Not compared: {FIRST}: no ground truth in {truths}" in result.stderr
     assert "No reconstruction: ground truth nobody" in result.stderr
-    assert "1 cells are not compared" in result.stdout
+    assert "Not compared, with the reasons in summary.json: 1 cell." in result.stdout
     quiet = dispr("evaluate", place / "cylinder.zarr", *options, "--quiet")
     assert quiet.stderr == ""
-    assert "1 cells are not compared" in quiet.stdout
+    assert "Not compared, with the reasons in summary.json: 1 cell." in quiet.stdout
 
 
 def test_a_broken_truth_ends_in_exit_code_one(place: Path, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_a_truth_of_the_whole_image_lies_under_the_crop(pixel_um):
     grid, _ = onto_grid(truth, placed)
     plane = grid[31] > 127
     assert np.count_nonzero(plane & mask) / np.count_nonzero(plane | mask) > 0.93
+    assert np.allclose(centre_of(grid[31]), np.argwhere(mask).mean(axis=0), atol=0.2)
     elsewhere, _ = onto_grid(truth, place_truth(truth, placement.voxel_size_um))
     other = elsewhere[31] > 127
     assert np.count_nonzero(other & mask) / np.count_nonzero(other | mask) < 0.5
