@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,26 @@ def class_of(name: str) -> str:
     return match.group(1) if match and match.group(1) else name
 
 
-def assign_folds(names: list[str] | tuple[str, ...], num_folds: int, seed: int = 0) -> NDArray[np.int64]:
+def assign_folds(
+    names: list[str] | tuple[str, ...],
+    num_folds: int,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+) -> NDArray[np.int64]:
     """Fold of each cell, stratified by class.
 
     The order of ``names`` does not matter: cells are sorted before they are dealt out.
+
+    Parameters
+    ----------
+    names
+        The cells.
+    num_folds
+        Into how many folds they are dealt.
+    seed
+        Decides which cells meet in a fold.
+    classes
+        Class of each cell; read from the names if None.
 
     Returns
     -------
@@ -26,8 +43,9 @@ def assign_folds(names: list[str] | tuple[str, ...], num_folds: int, seed: int =
     fold = np.zeros(len(names), np.int64)
     rng = np.random.default_rng(seed)
     dealt = 0
-    for cell_class in sorted({class_of(name) for name in names}):
-        members = sorted((name, i) for i, name in enumerate(names) if class_of(name) == cell_class)
+    known = [class_of(name) for name in names] if classes is None else list(classes)
+    for cell_class in sorted(set(known)):
+        members = sorted((name, i) for i, name in enumerate(names) if known[i] == cell_class)
         for position in rng.permutation(len(members)):
             fold[members[position][1]] = dealt % num_folds
             dealt += 1
