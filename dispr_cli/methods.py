@@ -153,15 +153,13 @@ def _inflate(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
 
 
 def _nearest(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
-    from dispr_cli.baselines.nearest import FORMAT, NearestMethod, read_bank
-    from dispr_cli.diffusion.checkpoint import read_tensors
+    from dispr_cli.baselines.nearest import NearestMethod, read_bank
 
     neighbours = {None: 1, "copy": 1, "mean-of-5": 5}
     if options.variant not in neighbours:
         raise ConfigError(f"--variant {options.variant!r} is not one of nearest: expected copy or mean-of-5")
-    path = _required("nearest", options)
-    provenance = read_tensors(path, FORMAT)[1].get("provenance") or {}
-    return NearestMethod(read_bank(path), neighbours[options.variant]), provenance.get("held_out", ())
+    bank = read_bank(_required("nearest", options))
+    return NearestMethod(bank, neighbours[options.variant]), bank.held_out
 
 
 METHODS: Mapping[str, Callable[[MethodOptions, Callable[[str], None]], Loaded]] = {

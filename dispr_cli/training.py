@@ -180,10 +180,9 @@ def _remember_cells(job: TrainingJob) -> None:
     from dispr_cli.baselines.nearest import make_bank
 
     _refuse_init("nearest", job)
-    held_out = [] if job.held_out is None else list(job.held_out.names)
-    make_bank(job.learned).save(
-        job.out, {"method": "nearest", "data": job.data, "cells": len(job.learned), "held_out": held_out}
-    )
+    held_out = () if job.held_out is None else job.held_out.names
+    facts = {"method": "nearest", "data": job.data, "cells": len(job.learned)}
+    make_bank(job.learned, held_out).save(job.out, facts)
 
 
 def _refuse_init(method: str, job: TrainingJob) -> None:
