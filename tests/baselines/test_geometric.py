@@ -15,7 +15,8 @@ from dispr_cli.baselines.outline import edge_distance, fill_outline, fit_ellipse
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.method import Method
-from dispr_cli.shape.errors import iou, slice_iou, surface_error, volume_error
+from dispr_cli.shape.errors import iou, relative_error, slice_iou, volume_error
+from dispr_cli.shape.mesh import surface_area
 from tests.baselines.drawn import cell_of, draw_ellipse
 
 A, B = 18.0, 12.0
@@ -138,6 +139,12 @@ def real(real_cells: Path) -> tuple[list[Cell], NDArray[np.uint8]]:
     return cells, np.stack([tifffile.imread(real_cells / "obj" / name) for name in names])
 
 
+@pytest.fixture(scope="module")
+def real_areas(real: tuple[list[Cell], NDArray[np.uint8]]) -> list[float]:
+    """Areas of the true binary surfaces."""
+    return [surface_area(truth > 127) for truth in real[1]]
+
+
 def real_bank(real: tuple[list[Cell], NDArray[np.uint8]]) -> CellBank:
     cells, truths = real
     masks = np.stack([fill_outline(cell.mask) for cell in cells])
@@ -159,6 +166,7 @@ def real_bank(real: tuple[list[Cell], NDArray[np.uint8]]) -> CellBank:
 )
 def test_known_scores_on_real_cells(
     real: tuple[list[Cell], NDArray[np.uint8]],
+    real_areas: list[float],
     method: Method | int,
     expected: tuple[float, ...],
     tolerance: tuple[float, ...],
@@ -167,11 +175,10 @@ def test_known_scores_on_real_cells(
     if isinstance(method, int):
         method = NearestMethod(real_bank(real), method, exclude_same_name=True)
     scores = []
-    for cell, truth in zip(*real, strict=True):
+    for cell, truth, area in zip(*real, real_areas, strict=True):
         shape = method.reconstruct([cell], 1, seed=0)[0, 0]
-        scores.append(
-            (iou(shape, truth), volume_error(shape, truth), surface_error(shape > 127, truth > 127))
-        )
+        surface_error = relative_error(surface_area(shape > 127), area)
+        scores.append((iou(shape, truth), volume_error(shape, truth), surface_error))
     assert (np.abs(np.mean(scores, 0) - expected) <= tolerance).all(), np.mean(scores, 0)
 
 
