@@ -10,6 +10,7 @@ import pytest
 
 from dispr_cli.evaluation import evaluate
 from dispr_cli.report import tiles
+from dispr_cli.report.charts import encoded
 from dispr_cli.scoring import figures
 from dispr_cli.scoring.cells import Measuring
 from dispr_cli.scoring.matching import voxel_sizes
@@ -22,8 +23,9 @@ FIRST = next(iter(RADII))
 
 @pytest.fixture
 def flat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the renderings out: they have tests of their own."""
+    """Leave the renderings and most pixels out: they have tests of their own."""
     monkeypatch.setattr(tiles, "shade", lambda *_, **__: np.zeros((8, 8, 4)))
+    monkeypatch.setattr(figures, "encoded", lambda figure, dots_per_inch=0: encoded(figure, 30))
 
 
 @pytest.fixture
