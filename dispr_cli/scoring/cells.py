@@ -16,7 +16,7 @@ from dispr_cli.inputs.truth import TruthVolume
 from dispr_cli.scoring.matching import ComparedMethod, Match
 from dispr_cli.scoring.truths import GridTruth, Truths, truth_on_grid
 from dispr_cli.shape.calibration import VoxelReliability
-from dispr_cli.shape.measures import CellScores, measure_cell
+from dispr_cli.shape.measures import CellScores, MeasuredVolume, measure_cell, measure_volume
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def score_cell(match: Match, truths: Truths, measuring: Measuring, cell: str) ->
     """
     truth = truths.read(cell)
     on_grids: dict[Any, GridTruth] = {}
+    measured: dict[Any, MeasuredVolume] = {}
     scores = {}
     for method in match.methods:
         row, size_um = method.rows[cell], measuring.voxel_sizes[method.name][cell]
@@ -114,13 +115,23 @@ def score_cell(match: Match, truths: Truths, measuring: Measuring, cell: str) ->
             on_grids[key] = _on_grid(truth, method, cell, size_um)
         side = size_um if measuring.micrometres and size_um is not None else 1.0
         samples = read_samples(method, cell)
-        scores[method.name] = score_samples(on_grids[key].occupancy, samples, side, binary=measuring.binary)
+        occupancy = on_grids[key].occupancy
+        if (key, side) not in measured:
+            measured[key, side] = measure_volume(occupancy, (side, side, side), binary=measuring.binary)
+        scores[method.name] = score_samples(
+            occupancy, samples, side, binary=measuring.binary, measured_truth=measured[key, side]
+        )
     notes = dict.fromkeys(note for on_grid in on_grids.values() for note in on_grid.notes)
     return ScoredCell(cell, scores, tuple(notes))
 
 
 def score_samples(
-    truth: NDArray[np.uint8], samples: NDArray[np.uint8], side: float, *, binary: bool = False
+    truth: NDArray[np.uint8],
+    samples: NDArray[np.uint8],
+    side: float,
+    *,
+    binary: bool = False,
+    measured_truth: MeasuredVolume | None = None,
 ) -> CellScores:
     """Score the samples of one cell; where all are the same, as a deterministic method's, one is measured.
 
@@ -132,7 +143,7 @@ def score_samples(
         (S, Z, Y, X) uint8.
     side
         Side of a voxel.
-    binary
+    binary, measured_truth
         As for :func:`~dispr_cli.shape.measures.measure_cell`.
 
     Raises
@@ -140,10 +151,10 @@ def score_samples(
     CellError
         If the truth is empty or of another shape.
     """
-    voxel_size = (side, side, side)
-    if len(samples) == 1 or (samples != samples[0]).any():
-        return measure_cell(truth, list(samples), voxel_size, binary=binary)
-    return _repeated(measure_cell(truth, [samples[0]], voxel_size, binary=binary), len(samples))
+    different = len(samples) == 1 or bool((samples != samples[0]).any())
+    drawn = list(samples) if different else [samples[0]]
+    scores = measure_cell(truth, drawn, (side, side, side), binary=binary, measured_truth=measured_truth)
+    return scores if different else _repeated(scores, len(samples))
 
 
 def _repeated(one: CellScores, count: int) -> CellScores:

@@ -200,6 +200,7 @@ def measure_cell(
     binary: bool = False,
     tangent_sphere: bool = True,
     threads: int = 1,
+    measured_truth: MeasuredVolume | None = None,
 ) -> CellScores:
     """Measure a cell's truth, its samples and their vote, and score them singly and as a set.
 
@@ -216,6 +217,8 @@ def measure_cell(
     threads
         How many volumes are measured at once. These are plain Python threads over code that releases the GIL:
         they start no thread pool of Numba or OpenMP that could meet torch's.
+    measured_truth
+        What :func:`measure_volume` made of ``truth`` with these settings; measured here if None.
 
     Returns
     -------
@@ -232,7 +235,7 @@ def measure_cell(
     """
     _check_samples(truth, samples)
     settings: dict[str, Any] = {"binary": binary, "tangent_sphere": tangent_sphere}
-    true = measure_volume(truth, voxel_size, threshold=threshold, **settings)
+    true = measured_truth or measure_volume(truth, voxel_size, threshold=threshold, **settings)
 
     def measured(sample: NDArray[Any]) -> tuple[MeasuredVolume, dict[str, float]]:
         volume = measure_volume(sample, voxel_size, threshold=threshold, **settings)
