@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from dispr_cli import __version__
 from dispr_cli.commands import bench, doctor, evaluate, export, phantom, reconstruct, slurm, status, train
 from dispr_cli.commands import benchmark_peers as peers_command
+from dispr_cli.commands import classify as classify_command
 from dispr_cli.commands import demo as demo_command
 from dispr_cli.commands import features as features_command
 from dispr_cli.commands import verify as verify_command
@@ -65,6 +66,7 @@ _add(reconstruct.reconstruct, "Main job")
 _add(export.export, "Main job")
 _add(evaluate.evaluate, "Main job")
 _add(features_command.features, "Morphology")
+_add(classify_command.classify, "Morphology")
 _add(status.status, "Many cells")
 _add(status.merge_tables, "Many cells")
 _add(verify_command.verify, "Many cells")
