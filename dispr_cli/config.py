@@ -81,7 +81,7 @@ class SamplerConfig:
         Share of fresh noise in each step of ``ddim`` (0: none, 1: as much as ``ddpm``).
     """
 
-    sampler: str = "euler"
+    sampler: str = "ddpm"
     num_steps: int = 6
     eta: float = 0.0
 

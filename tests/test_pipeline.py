@@ -125,6 +125,7 @@ def test_a_killed_process_leaves_a_store_that_can_be_continued(
     command = [
         *(sys.executable, "-m", "dispr_cli", "reconstruct", str(phantom_folder), str(out)),
         *("--samples", "2", "--seed", "3", "--steps", "2", "--batch-size", "1", "--precision", "fp32"),
+        *("--sampler", STEPS.sampler),
         *("--weights", str(tiny_weights), "--quiet", "--device", "cpu"),
     ]
     root = Path(__file__).resolve().parent.parent
