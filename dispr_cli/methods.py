@@ -122,6 +122,18 @@ def _ours(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
     return method, method.checkpoint.provenance.get("held_out", ())
 
 
+def _dispr2022(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
+    from dispr_cli.baselines.dispr2022.method import Dispr2022Method
+    from dispr_cli.baselines.dispr2022.settings import PUBLISHED_SAMPLER
+    from dispr_cli.baselines.dispr2022.weights import load_dispr2022
+    from dispr_cli.diffusion.device import choose_device
+
+    weights = load_dispr2022(_required("dispr2022", options))
+    sampler, run = _sampler(options, PUBLISHED_SAMPLER), options.run
+    method = Dispr2022Method(weights, choose_device(run.device), sampler, run.precision, notify)
+    return method, weights.provenance.get("held_out", ())
+
+
 def _shapr(name: str) -> Callable[[MethodOptions, Callable[[str], None]], Loaded]:
     def load(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
         from dispr_cli.baselines.shapr.method import ShaprMethod, load_shapr
@@ -164,6 +176,7 @@ def _nearest(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
 
 METHODS: Mapping[str, Callable[[MethodOptions, Callable[[str], None]], Loaded]] = {
     OURS: _ours,
+    "dispr2022": _dispr2022,
     "shapr": _shapr("shapr"),
     "shapr-topo": _shapr("shapr-topo"),
     "cylinder": _cylinder,

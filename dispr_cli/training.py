@@ -152,6 +152,34 @@ def _train_ours(job: TrainingJob) -> None:
     )
 
 
+def _train_dispr2022(job: TrainingJob) -> None:
+    from dispr_cli.baselines.dispr2022.settings import Dispr2022Config
+    from dispr_cli.baselines.dispr2022.training import train_dispr2022
+    from dispr_cli.baselines.dispr2022.weights import load_dispr2022
+    from dispr_cli.diffusion.device import choose_autocast, choose_device
+    from dispr_cli.diffusion.training_run import TrainingEvents
+
+    if job.init == "default":
+        raise ConfigError(
+            "--init default means our own weights; dispr2022 starts from a FILE of its own, or nothing"
+        )
+    config = settings_of(Dispr2022Config, job.values)
+    device = choose_device(config.device)
+    autocast = choose_autocast(device, config.precision)
+    job.announce(device, autocast)
+    train_dispr2022(
+        job.learned,
+        job.out,
+        config,
+        device=device,
+        autocast=autocast is not None,
+        held_out=job.held_out,
+        start_from=None if job.init is None else load_dispr2022(Path(job.init)).network,
+        provenance={"method": "dispr2022", "data": job.data, "init": job.init or "random"},
+        events=TrainingEvents(job.events.progress, job.events.held_out),
+    )
+
+
 def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob], None]:
     def train(job: TrainingJob) -> None:
         from dispr_cli.baselines.shapr.settings import ShaprConfig
@@ -192,6 +220,7 @@ def _refuse_init(method: str, job: TrainingJob) -> None:
 
 TRAINED: Mapping[str, Callable[[TrainingJob], None]] = {
     "dispr": _train_ours,
+    "dispr2022": _train_dispr2022,
     "shapr": _train_shapr("shapr", 0.0),
     "shapr-topo": _train_shapr("shapr-topo", PUBLISHED_TOPOLOGY_WEIGHT),
     "nearest": _remember_cells,
