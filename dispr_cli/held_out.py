@@ -51,6 +51,11 @@ class HeldOutMethod:
         return self._any.name
 
     @property
+    def covered(self) -> frozenset[str]:
+        """Names of the cells that some member never saw."""
+        return frozenset(self._of_cell)
+
+    @property
     def device_type(self) -> str:
         """``cpu``, ``cuda`` or ``mps``."""
         return self._any.device_type

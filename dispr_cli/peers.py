@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from dispr_cli.config import METHODS, ReconstructConfig
 from dispr_cli.errors import ConfigError
 from dispr_cli.evaluation import EvaluationEvents, evaluate
+from dispr_cli.held_out import HeldOutMethod
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import MethodOptions, load_method
@@ -42,7 +44,7 @@ class PeerStudy:
         Training settings of each method by name.
     weights
         Folders with weights that are trained already, ``fold0.safetensors`` and so on, by method. Each must
-        record the cells held out of its training.
+        record the cells held out of its training; where folds are missing, fewer cells are compared.
     device
         Where networks are trained and run.
     """
@@ -146,6 +148,9 @@ def _reconstruct(
 ) -> None:
     run = ReconstructConfig(study.num_samples, study.seed, device=study.device)
     method = load_method(name, MethodOptions(weights=weights, variant=variant, run=run), messages.message)
+    if isinstance(method, HeldOutMethod):
+        # Weights of some folds only: what they may be tried on is compared, the rest is left out.
+        plan = dataclasses.replace(plan, cells=[c for c in plan.cells if c.name in method.covered])
     messages.message(f"{store.name}: {len(plan.cells)} cells by {name} on {method.describe()}")
     reconstruct_to_store(
         plan,

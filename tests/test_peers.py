@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ def test_every_cell_is_tried_once_by_a_network_that_never_saw_it(
     assert {method.name for method in found.match.methods} == {"cylinder full", "inflate", "shapr"}
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
     assert "shapr" in json.dumps(summary)
+
+    # With the weights of one fold alone, only the cells it never saw are compared.
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "fold1.safetensors").write_bytes((tmp_path / "weights/shapr/fold1.safetensors").read_bytes())
+    fewer = replace(study, methods=("inflate", "shapr"), weights={"shapr": part})
+    assert set(compare_peers(phantom_folder, tmp_path / "fewer", fewer, Listener()).classes) == held[1]
 
     before = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
     again = Listener()
