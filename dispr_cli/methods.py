@@ -226,6 +226,6 @@ def _held_out(name: str, options: MethodOptions, folder: Path, notify: Callable[
         raise WeightsError(
             f"{folder}: is a folder without weights of folds; expected fold0.safetensors and so on"
         )
-    loaded = {str(path): METHODS[name](dataclasses.replace(options, weights=path), notify) for path in files}
+    loaded = {path.name: METHODS[name](dataclasses.replace(options, weights=path), notify) for path in files}
     members = {path: method for path, (method, _) in loaded.items()}
     return HeldOutMethod(members, {path: names for path, (_, names) in loaded.items()})
