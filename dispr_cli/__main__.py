@@ -17,6 +17,7 @@ from dispr_cli.commands import benchmark_peers as peers_command
 from dispr_cli.commands import classify as classify_command
 from dispr_cli.commands import demo as demo_command
 from dispr_cli.commands import features as features_command
+from dispr_cli.commands import study as study_command
 from dispr_cli.commands import verify as verify_command
 from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
 
@@ -67,6 +68,7 @@ _add(export.export, "Main job")
 _add(evaluate.evaluate, "Main job")
 _add(features_command.features, "Morphology")
 _add(classify_command.classify, "Morphology")
+_add(study_command.study, "Morphology")
 _add(status.status, "Many cells")
 _add(status.merge_tables, "Many cells")
 _add(verify_command.verify, "Many cells")
