@@ -7,15 +7,16 @@ costs the shards it had in hand, which are given out again, and nothing else.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispr_cli import __version__
-from dispr_cli.cluster_connection import LOST, Room, connected
+from dispr_cli.cluster_connection import LOST, Connection, connected
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.plan import CellRef, Plan
 from dispr_cli.method import Method
@@ -27,10 +28,13 @@ from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, as_completed
 
 _FRUITLESS_ROUNDS = 3
 """Times in a row that all pending shards are given out without one of them being finished."""
+
+_LOOK_EVERY = 0.05
+"""Seconds between looks at what was finished."""
 
 _SHARDS_PER_WORKER = 4
 """At least so many in a new store, so that the last ones to finish leave few workers idle."""
@@ -93,16 +97,14 @@ def reconstruct_on_cluster(
         finished by any worker, or the store cannot be written.
     """
     events = events or Silence()
-    with connected(options.address, notify) as connect:
-        store = open_run(
-            *(plan, out, load(), job, num_samples),
-            overwrite=overwrite,
-            workers=_SHARDS_PER_WORKER * Room(connect()).workers(),
-        )
+    with connected(options.address, notify) as connection:
+        method, _ = load(), connection.client
+        shards = _SHARDS_PER_WORKER * connection.workers
+        store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=shards)
         events.started(store, store.progress())
         run = _Run(store, plan.cells, load, job, options, events, notify)
         try:
-            _until_finished(run, connect)
+            _until_finished(run, connection)
         except BaseException:
             # The error that ended the run is the one to show.
             with contextlib.suppress(DisprError):
@@ -138,11 +140,11 @@ class _Run:
         )
 
 
-def _until_finished(run: _Run, connect: Callable[[], Client]) -> None:
+def _until_finished(run: _Run, connection: Connection) -> None:
     fruitless, retry = 0, run.job.retry_failed
     pending = run.store.pending_shards(retry_failed=retry)
     while pending:
-        _one_round(run, connect(), pending)
+        _one_round(run, connection, pending)
         # Cells that failed again are not tried a third time.
         left = run.store.pending_shards()
         fruitless = 0 if retry or len(left) < len(pending) else fruitless + 1
@@ -157,27 +159,33 @@ def _until_finished(run: _Run, connect: Callable[[], Client]) -> None:
         pending, retry = left, False
 
 
-def _one_round(run: _Run, client: Client, shards: Sequence[int]) -> None:
+def _one_round(run: _Run, connection: Connection, shards: Sequence[int]) -> None:
     """Give out shards until each was finished or lost; returns early if the scheduler is."""
     from distributed import as_completed
 
-    waiting, room = iter(shards), Room(client)
-    finished = as_completed(loop=client.loop)
     with contextlib.suppress(*LOST):
+        client, waiting = connection.client, iter(shards)
+        out = as_completed(loop=client.loop)
         try:
-            _fill(run, client, room, waiting, finished)
-            for future in finished:
-                _take(run, future)
-                _fill(run, client, room, waiting, finished)
+            _fill(run, client, connection, waiting, out)
+            while not out.is_empty():
+                for future in out.next_batch(block=False):
+                    _take(run, future)
+                _fill(run, client, connection, waiting, out)
+                connection.tend()
+                time.sleep(_LOOK_EVERY)
         finally:
             with contextlib.suppress(*LOST):
-                client.cancel(list(finished.futures), force=True)
+                client.cancel(list(out.futures), force=True)
 
 
-def _fill(run: _Run, client: Client, room: Room, waiting: Iterator[int], finished: Any) -> None:
+def _fill(
+    run: _Run, client: Client, connection: Connection, waiting: Iterator[int], out: as_completed
+) -> None:
     """Keep twice as many shards out as there are workers: enough to be busy, little to be lost."""
-    for shard in islice(waiting, max(0, 2 * room.workers() - finished.count())):
-        finished.add(client.submit(do_shard, run.task(shard, room.on_a_machine()), pure=False))
+    for shard in islice(waiting, max(0, 2 * connection.workers - out.count())):
+        task = run.task(shard, connection.workers_per_machine)
+        out.add(client.submit(do_shard, task, pure=False))
 
 
 def _take(run: _Run, future: Future) -> None:

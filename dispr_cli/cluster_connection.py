@@ -1,10 +1,9 @@
-"""Reaching a Dask cluster, or starting a small one here."""
+"""Reaching a Dask cluster, or starting a small one here, and keeping it in view."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import re
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dispr_cli.errors import ConfigError, DisprError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 WAIT_SECONDS = 300.0
 """How long a scheduler or its first worker is waited for."""
@@ -24,13 +23,15 @@ WAIT_SECONDS = 300.0
 LOST = (CancelledError, OSError, TimeoutError)
 """What a client raises when the scheduler goes away (distributed's CommClosedError is an OSError)."""
 
+_ASK_EVERY = 2.0
 _SAY_EVERY = 30.0
-_ASK_EVERY = 5.0
+# A local worker that died while it started is given up after this time, then replaced.
+_LOCAL_SETTINGS = {"distributed.scheduler.worker-ttl": "60s", "distributed.deploy.lost-worker-timeout": "5s"}
 
 
 @contextlib.contextmanager
-def connected(address: str, notify: Callable[[str], None]) -> Iterator[Callable[[], Client]]:
-    """Yield a function that returns a client with at least one worker, connecting again where it must.
+def connected(address: str, notify: Callable[[str], None]) -> Iterator[Connection]:
+    """Connect to a cluster for as long as the block lasts.
 
     Parameters
     ----------
@@ -43,53 +44,126 @@ def connected(address: str, notify: Callable[[str], None]) -> Iterator[Callable[
     ------
     ConfigError
         If dask.distributed is not installed, or the address makes no sense.
-    DisprError
-        If no scheduler answers, or it has no workers.
     """
     distributed = _distributed()
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as opened:
-        target = _local(address, distributed, opened) or _checked(address)
-        clients: list[Client] = []
-
-        def connect() -> Client:
-            if not clients or clients[-1].status != "running":
-                clients.append(opened.enter_context(_closing(_reach(target, address, distributed, notify))))
-            _wait_for_workers(clients[-1], address, notify)
-            return clients[-1]
-
-        yield connect
+        number = _number_of_local(address)
+        local = _start_local(number, distributed, opened) if number else None
+        target = {"address": local} if local is not None else _checked(address)
+        yield Connection(target, local, number, address, notify, opened)
 
 
-class Room:
-    """How much a cluster can take, asked again every few seconds, since workers come and go."""
+class Connection:
+    """A cluster: its client, connected again where it must be, and how much it can take.
 
-    def __init__(self, client: Client) -> None:
-        self._client, self._asked = client, -math.inf
-        self._workers = self._on_a_machine = 1
+    Parameters
+    ----------
+    target
+        Arguments of :class:`distributed.Client`.
+    local, number
+        The cluster that was started here, and its number of workers.
+    address
+        As the user gave it, for messages.
+    notify
+        Called with a sentence while something is waited for.
+    opened
+        Closes the clients in the end.
+    """
 
+    def __init__(
+        self,
+        target: dict[str, Any],
+        local: LocalCluster | None,
+        number: int,
+        address: str,
+        notify: Callable[[str], None],
+        opened: contextlib.ExitStack,
+    ) -> None:
+        self._target, self._local, self._number = target, local, number
+        self._address, self._notify, self._opened = address, notify, opened
+        self._client: Client | None = None
+        self._hosts: Counter[str] = Counter()
+        self._asked = self._seen = self._said = time.monotonic()
+
+    @property
+    def client(self) -> Client:
+        """A client that is connected, to a scheduler that has a worker; both are waited for.
+
+        Raises
+        ------
+        DisprError
+            If no scheduler answers, or it gets no workers.
+        """
+        if self._client is None or self._client.status != "running":
+            self._client = self._opened.enter_context(_closing(self._reached()))
+            self._seen = time.monotonic()
+        self._ask()
+        while not self._hosts:
+            time.sleep(0.2)
+            self._ask()
+        return self._client
+
+    @property
     def workers(self) -> int:
         """Shards that can be worked on at once: one for every worker."""
-        self._ask()
-        return self._workers
+        return max(1, self._hosts.total())
 
-    def on_a_machine(self) -> int:
+    @property
+    def workers_per_machine(self) -> int:
         """Workers on the machine that has most of them."""
-        self._ask()
-        return self._on_a_machine
+        return max(self._hosts.values(), default=1)
+
+    def tend(self) -> None:
+        """See to it, every few seconds, that there still are a scheduler and workers.
+
+        Raises
+        ------
+        OSError
+            If the scheduler is lost.
+        DisprError
+            If there were no workers for a long time.
+        """
+        if self._client is None or self._client.status != "running":
+            raise OSError("the scheduler is lost")
+        if time.monotonic() - self._asked > _ASK_EVERY:
+            self._ask()
 
     def _ask(self) -> None:
-        if time.monotonic() - self._asked < _ASK_EVERY:
-            return
-        hosts = Counter(worker["host"] for worker in _workers(self._client).values())
-        self._workers = max(1, hosts.total())
-        self._on_a_machine = max(hosts.values(), default=1)
+        assert self._client is not None
+        # Versions differ in how many workers they describe unless they are told.
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        self._hosts = Counter(worker["host"] for worker in workers)
         self._asked = time.monotonic()
+        if self._local is not None and self._hosts.total() < self._number:
+            self._local.scale(self._number)
+        if self._hosts:
+            self._seen = self._asked
+        elif self._asked - self._seen > WAIT_SECONDS:
+            raise DisprError(f"--dask {self._address}: the scheduler has no workers; start some, then go on")
+        else:
+            self._say(f"waiting for workers at {self._address}")
 
+    def _reached(self) -> Client:
+        from distributed import Client
 
-def _workers(client: Client) -> dict[str, Any]:
-    # Versions differ in how many workers they describe unless they are told.
-    return client.scheduler_info(n_workers=-1)["workers"]
+        until = time.monotonic() + WAIT_SECONDS
+        while True:
+            patience = min(10.0, max(1.0, until - time.monotonic()))
+            try:
+                return Client(**self._target, set_as_default=False, timeout=patience)
+            except (OSError, TimeoutError, ValueError) as error:
+                if time.monotonic() > until:
+                    raise DisprError(
+                        f"--dask {self._address}: no scheduler answers there ({error})"
+                    ) from error
+            self._say(f"waiting for the scheduler at {self._address}")
+            time.sleep(1.0)
+
+    def _say(self, text: str) -> None:
+        if time.monotonic() - self._said > _SAY_EVERY:
+            self._said = time.monotonic()
+            self._notify(text)
 
 
 def _distributed() -> Any:
@@ -102,20 +176,23 @@ def _distributed() -> Any:
     return distributed
 
 
-def _local(address: str, distributed: Any, opened: contextlib.ExitStack) -> Any:
-    """Start as many single-threaded processes as ``local:N`` asks for; None for other addresses."""
+def _number_of_local(address: str) -> int:
+    """Return N of ``local:N``, 0 for other addresses."""
     if not address.startswith("local"):
-        return None
+        return 0
     found = re.fullmatch(r"local:([1-9][0-9]{0,3})", address)
     if found is None:
         raise ConfigError(f"--dask is {address!r}: expected local:N with N from 1, such as local:4")
+    return int(found[1])
+
+
+def _start_local(number: int, distributed: Any, opened: contextlib.ExitStack) -> Any:
     import dask
 
-    # A worker that is frozen sends no sign of life; its shards go to others after this time.
-    opened.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": "60s"}))
+    opened.enter_context(dask.config.set(_LOCAL_SETTINGS))
     return opened.enter_context(
         distributed.LocalCluster(
-            n_workers=int(found[1]),
+            n_workers=number,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
@@ -135,33 +212,6 @@ def _checked(address: str) -> dict[str, Any]:
             "or its file"
         )
     return {"address": address}
-
-
-def _reach(target: Any, address: str, distributed: Any, notify: Callable[[str], None]) -> Client:
-    until = time.monotonic() + WAIT_SECONDS
-    arguments = target if isinstance(target, dict) else {"address": target}
-    while True:
-        try:
-            patience = min(10.0, max(1.0, until - time.monotonic()))
-            client: Client = distributed.Client(**arguments, set_as_default=False, timeout=patience)
-        except (OSError, TimeoutError, ValueError) as error:
-            if time.monotonic() > until:
-                raise DisprError(f"--dask {address}: no scheduler answers there ({error})") from error
-            notify(f"waiting for the scheduler at {address}")
-            time.sleep(2.0)
-        else:
-            return client
-
-
-def _wait_for_workers(client: Client, address: str, notify: Callable[[str], None]) -> None:
-    until, said = time.monotonic() + WAIT_SECONDS, time.monotonic()
-    while not _workers(client):
-        if time.monotonic() > until:
-            raise DisprError(f"--dask {address}: the scheduler has no workers; start some, then go on")
-        if time.monotonic() - said > _SAY_EVERY:
-            said = time.monotonic()
-            notify(f"waiting for workers at {address}")
-        time.sleep(0.2)
 
 
 @contextlib.contextmanager

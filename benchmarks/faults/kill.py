@@ -11,6 +11,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,9 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faults.giver import give
 from benchmarks.faults.harness import (
-    SAMPLES,
-    SEED,
     Bench,
     bench,
     contents,
@@ -31,13 +32,12 @@ from benchmarks.faults.harness import (
     record,
     what_is_lost,
 )
-from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
-from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.parts import Part
-from dispr_cli.shards import Job
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import open_store
-from tests.stub_method import StubMethod, load_stub
+from tests.stub_method import StubMethod
+
+SECONDS_PER_CELL = 0.05
 
 
 def of_parts(place: Bench, trials: int, chance: random.Random) -> None:
@@ -68,22 +68,29 @@ def of_a_cluster(place: Bench, trials: int, chance: random.Random) -> None:
     """Kill a worker, or the process that gives shards out, at a random moment of a run with Dask."""
     import distributed
 
-    method = {"seconds_per_cell": 0.05}
-    calm = place.run(place.folder / "calm-dask.zarr", method=StubMethod(**method))
+    calm = place.run(place.folder / "calm-dask.zarr", method=StubMethod(SECONDS_PER_CELL))
     wanted, losses, victims = contents(calm), [], Counter[str]()
+    import dask
+
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "2s"})
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL, memory_limit=0,
     ) as cluster:  # fmt: skip
-        run = partial(_on_cluster, place, cluster.scheduler_address, method)
+        address = cluster.scheduler_address
+
+        def run(out: Path) -> Progress:
+            return give(place.source, out, address, SECONDS_PER_CELL)
+
         seconds = _seconds_of(lambda: run(place.folder / "timed-dask.zarr"))
         for trial in range(trials):
             out, victim = place.folder / f"{trial}.zarr", chance.choice(("worker", "worker", "giver"))
             moment = chance.uniform(0.0, seconds)
             if victim == "giver":
-                killed = kill_at(in_a_process(partial(run, out)), time.monotonic() + moment)
+                killed = _killed_giver(place, out, address, moment)
             else:
                 killed = _kill_a_worker_during(cluster, lambda out=out: run(out), moment, chance)
+            cluster.scale(2)
             victims[victim if killed else f"{victim}, after the end"] += 1
             if run(out).pending:
                 losses.append(f"trial {trial}: cells are pending after the resume")
@@ -93,9 +100,20 @@ def of_a_cluster(place: Bench, trials: int, chance: random.Random) -> None:
     record("kill_dask", "kill -9 of a Dask worker or of the giving process", trials, losses, **victims)
 
 
-def _on_cluster(place: Bench, address: str, method: dict[str, Any], out: Path) -> Progress:
-    job, options = Job(InputSettings(), SEED, 4), ClusterOptions(address, shard_timeout=60.0, threads=1)
-    return reconstruct_on_cluster(place.plan, out, partial(load_stub, **method), job, SAMPLES, options)[1]
+def _killed_giver(place: Bench, out: Path, address: str, seconds: float) -> bool:
+    arguments = [str(place.source), str(out), address, str(SECONDS_PER_CELL)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.faults.giver", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as giver:
+        assert giver.stdout is not None
+        giver.stdout.readline()
+        time.sleep(seconds)
+        killed = giver.poll() is None
+        giver.kill()
+    return killed
 
 
 def _kill_a_worker_during(
@@ -104,6 +122,8 @@ def _kill_a_worker_during(
     hit = threading.Event()
 
     def kill() -> None:
+        # As a cluster's manager does: what is gone for good, killed while it started, is replaced.
+        cluster.scale(2)
         processes = [worker.process for worker in cluster.workers.values() if worker.process is not None]
         chosen = chance.choice(processes) if processes else None
         if chosen is not None and chosen.pid is not None:
