@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel_tables import kernel_tables
+from peer_tables import peer_tables
 
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
 
@@ -75,7 +76,7 @@ def replace_between(text: str, mark: str, table: str) -> str:
 
 def main() -> None:
     """Rewrite both documents."""
-    tables = {"folds": folds_table(), "main_job": main_job_table(), **kernel_tables()}
+    tables = {"folds": folds_table(), "main_job": main_job_table(), **kernel_tables(), **peer_tables()}
     for path in (CARD, ROOT / "docs" / "benchmarks.md"):
         text = path.read_text(encoding="utf-8")
         for mark, table in tables.items():

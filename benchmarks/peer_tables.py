@@ -1,0 +1,134 @@
+"""Keep what ``dispr benchmark-peers`` found, and write its tables.
+
+    dispr benchmark-peers CELLS_DIR OUT --methods ... --weights dispr=FOLDS
+    python benchmarks/peer_tables.py OUT/evaluation/summary.json peers
+
+The second line writes ``benchmarks/results/peers.json``; ``benchmarks/tables.py`` makes the tables of
+docs/benchmarks.md from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+MEASURES = {
+    "vote_iou": ("IoU of the vote", 1.0, "{:.3f}"),
+    "iou": ("IoU, one sample", 1.0, "{:.3f}"),
+    "volume_error": ("volume error", 100.0, "{:.1f} %"),
+    "surface_error": ("surface error", 100.0, "{:.1f} %"),
+    "roughness_error": ("roughness error", 100.0, "{:.1f} %"),
+    "mean_curvature_error": ("curvature error", 100.0, "{:.1f} %"),
+    "surface_distance": ("surface distance (voxels)", 1.0, "{:.2f}"),
+    "relative_fair_crps_volume": ("CRPS of volume", 100.0, "{:.1f} %"),
+    "ged_squared": ("GED²", 1.0, "{:.2f}"),
+}
+"""Score, its title, what it is multiplied by and how it is written."""
+
+COMPARED = (
+    "vote_iou",
+    "iou",
+    "volume_error",
+    "surface_error",
+    "surface_distance",
+    "relative_fair_crps_volume",
+)
+
+
+def kept(summary: dict[str, Any]) -> dict[str, Any]:
+    """Take from a summary what the tables need, and nothing of the machine it was made on."""
+    methods = {}
+    for name, method in summary["methods"].items():
+        scores = {score: method["scores"][score] for score in MEASURES}
+        hashes = {
+            key: method["configuration"].get(key)
+            for key in ("weights_sha256", "held_out_weights", "sampler", "num_steps")
+        }
+        methods[name] = {
+            "scores": scores,
+            "failed": len(method["failed"]),
+            "samples_per_cell": method["samples_per_cell"],
+            "calibration": method["calibration"]["volume"],
+            **{key: value for key, value in hashes.items() if value is not None},
+        }
+    comparisons = {score: summary["comparisons"].get(score, []) for score in COMPARED}
+    return {
+        "version": summary["version"],
+        "cells": summary["cells"],
+        "classes": summary["classes"],
+        "methods": methods,
+        "comparisons": comparisons,
+    }
+
+
+def scores_table(name: str) -> str:
+    """Mean ± standard deviation over the cells, a row for each method."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    titles = [title for title, _, _ in MEASURES.values()]
+    lines = [
+        f"| n = {found['cells']} | " + " | ".join(titles) + " | coverage (67 %) |",
+        "| --- |" + " ---: |" * (len(titles) + 1),
+    ]
+    for method, values in found["methods"].items():
+        cells = []
+        for score, (_, factor, form) in MEASURES.items():
+            over = values["scores"][score]["all"]
+            cells.append(f"{form.format(factor * over['mean'])} ± {form.format(factor * over['sd'])}")
+        between = zip(values["calibration"]["nominal"], values["calibration"]["observed"], strict=True)
+        widest = max(between, default=None)
+        cells.append("–" if widest is None else f"{100 * widest[1]:.0f} %")
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def pairs_table(name: str, ours: str = "dispr") -> str:
+    """Ours minus each other method: difference of the means with its paired 95 % bootstrap interval."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    others = [method for method in found["methods"] if method != ours]
+    titles = [MEASURES[score][0] for score in COMPARED]
+    lines = ["| ours minus | " + " | ".join(titles) + " |", "| --- |" + " ---: |" * len(titles)]
+    for other in others:
+        cells = []
+        for score in COMPARED:
+            _, factor, _ = MEASURES[score]
+            pair = next(p for p in found["comparisons"][score] if {p["first"], p["second"]} == {ours, other})
+            sign = factor if pair["first"] == ours else -factor
+            low, high = sorted((sign * pair["low"], sign * pair["high"]))
+            form = "{:+.1f}" if factor == 100.0 else "{:+.3f}"
+            marked = "**" if low > 0 or high < 0 else ""
+            values = [form.format(value) for value in (sign * pair["difference"], low, high)]
+            cells.append(f"{marked}{values[0]}{marked} ({values[1]} to {values[2]})")
+        lines.append(f"| {other} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def peer_tables() -> dict[str, str]:
+    """Tables of docs/benchmarks.md by their marks, of the results that are there."""
+    tables = {}
+    for name in ("peers", "peers_shapr"):
+        if (RESULTS / f"{name}.json").exists():
+            tables |= {name: scores_table(name), f"{name}_pairs": pairs_table(name)}
+    return tables
+
+
+def main() -> None:
+    """Keep one summary."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("summary", type=Path)
+    parser.add_argument("name", help="of the result, such as peers")
+    args = parser.parse_args()
+    found = kept(json.loads(args.summary.read_text()))
+    (RESULTS / f"{args.name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    print(scores_table(args.name))
+    if "dispr" in found["methods"]:
+        print(pairs_table(args.name))
+
+
+if __name__ == "__main__":
+    main()
