@@ -1,4 +1,4 @@
-"""How far is each part of the main job from this machine's limits: what ``dispr bench`` measures, kept as JSON.
+"""How far is each part of the main job from this machine's limits: ``dispr bench``, kept as JSON.
 
     python benchmarks/parts.py [--device cuda] [--threads 2] [--roofline out.png]
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/convolution.h"
 #include "kernels/group_norm.h"
 #include "tensors.h"
 
@@ -68,6 +69,28 @@ void attention_3d(StableIValue* stack, uint64_t, uint64_t) {
                                      in.storage, float_from(stack[9]), in.x.data(), norm_weight.data(),
                                      norm_bias.data(), qkv_weight.data(), qkv_bias.data(), proj_weight.data(),
                                      proj_bias.data(), y.data()});
+  stack[0] = in.result(std::move(y));
+}
+
+// Weights are read where they lie if the taps of a pair of channels are evenly spaced, as in both layouts of torch.
+inline Tensor evenly_spaced(const Input& in, Tensor&& weight) {
+  const Sizes strides = weight.strides();
+  const bool even = strides[3] == 3 * strides[4] && strides[2] == 9 * strides[4];
+  return even && weight.dtype() == in.parameter_dtype ? std::move(weight) : in.parameter(std::move(weight));
+}
+
+// convolution_3d(x, weight, bias?, residual?) -> y
+template <class Device>
+void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {true, Device::reads_float16});
+  const Tensor weight = evenly_spaced(in, tensor_from(stack[1]));
+  const Tensor bias = in.parameter(optional_tensor_from(stack[2]));
+  const Tensor residual = in.like_x(optional_tensor_from(stack[3]));
+  const Sizes& x = in.sizes;
+  const Sizes strides = weight.strides(), sizes{x[0], weight.sizes()[0], x[2], x[3], x[4]};
+  Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
+  Device::run(in.x, ConvolutionForward{x[0], x[1], sizes[1], x[2], x[3], x[4], in.storage, in.x.data(), weight.data(),
+                                       strides[0], strides[1], strides[4], bias.data(), residual.data(), y.data()});
   stack[0] = in.result(std::move(y));
 }
 

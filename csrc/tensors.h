@@ -94,9 +94,10 @@ struct Input {
   Tensor new_parameter(const Sizes& shape) const {
     return empty_strided(shape, dense_strides(shape, false), parameter_dtype, x);
   }
-  // What the caller receives: a result in x's own layout and dtype.
+  // What the caller receives: a result, laid out as lay_channels_last says, in x's own layout and dtype.
   StableIValue result(Tensor&& tensor) const {
     if (lay_channels_last != channels_last) {
+      const Sizes sizes = tensor.sizes();
       const Sizes strides = dense_strides(sizes, channels_last);
       Tensor copy = empty_strided(sizes, strides, given_dtype, x);
       check(aoti_torch_copy_(copy.get(), tensor.get(), 0), "copy a tensor");

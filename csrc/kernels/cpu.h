@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention.h"
+#include "convolution.h"
 #include "group_norm.h"
 
 namespace dispr {
@@ -11,6 +12,7 @@ struct CpuKernels {
   void (*group_norm_forward)(const GroupNormForward&, const Parallel&);
   void (*group_norm_backward)(const GroupNormBackward&, const Parallel&);
   void (*attention_forward)(const AttentionForward&, const Parallel&);
+  void (*convolution_forward)(const ConvolutionForward&, const Parallel&);
 };
 
 // The best table this processor can run, or the one chosen by choose_cpu_kernels.

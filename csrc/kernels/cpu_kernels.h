@@ -3,6 +3,7 @@
 #pragma once
 
 #include "attention_cpu.h"
+#include "convolution_cpu.h"
 #include "cpu.h"
 #include "group_norm_cpu.h"
 #include "group_norm_cpu_backward.h"
@@ -31,11 +32,15 @@ void group_norm_backward(const GroupNormBackward& args, const Parallel& parallel
 void attention_forward(const AttentionForward& args, const Parallel& parallel) {
   DISPR_RUN_AS(attention_forward_as)
 }
+void convolution_forward(const ConvolutionForward& args, const Parallel& parallel) {
+  DISPR_RUN_AS(convolution_forward_as)
+}
 
 }  // namespace
 
 extern const CpuKernels kernels;
-const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward};
+const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
+                         convolution_forward};
 
 }  // namespace DISPR_ISA
 }  // namespace dispr

@@ -64,9 +64,10 @@ def _whole(found: dict[str, Any]) -> Table:
         f"{cells['cells_per_second']:.2f} ({cells['seconds_per_cell']:.3f} s a cell)",
     )
     for peer in found["peers"]:
+        ratio = f"{peer['ratio']:,.0f}" if peer["ratio"] >= 10 else f"{peer['ratio']:.2f}"
         table.add_row(
             f"{peer['name']}, {peer['call']} (x {peer['calls_per_cell']:,} for a cell)",
-            f"{peer['call_seconds']:.3f} s; {peer['name']} : ours = {peer['ratio']:,.2g} : 1",
+            f"{peer['call_seconds']:.3f} s; {peer['name']} : ours = {ratio} : 1",
         )
     return table
 

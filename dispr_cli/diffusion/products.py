@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 MATRIX_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
-"""Operations of PyTorch that count beside convolutions; attention's four are written out below."""
+"""Operations of PyTorch that count beside convolutions; what ours hold is written out as PyTorch's."""
 
 
 class Product(NamedTuple):
@@ -43,6 +44,9 @@ class _Recorder(TorchDispatchMode):
         name, named = func.overloadpacket.__name__, kwargs or {}
         if name == "convolution":
             self.products.append(_convolution(args, lambda: func(*args, **named)))
+        elif name == "convolution_3d":
+            x, weight, bias, _residual = args
+            self.products.append(_convolution(args, lambda: F.conv3d(x, weight, bias, padding=1)))
         elif name in MATRIX_PRODUCTS:
             self.products.append(_product(name, lambda: func(*args, **named), args))
         elif name == "attention_3d":

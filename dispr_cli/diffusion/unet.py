@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
-from dispr_cli.diffusion.ops import attention_3d, group_norm_silu
+from dispr_cli.diffusion.ops import attention_3d, convolution_3d, group_norm_silu
 
 GRID = 64
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.Conv3d)
@@ -87,7 +87,8 @@ class ResidualBlock3d(nn.Module):
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """(N, C, D, H, W), (N, E) -> the shape of x."""
         scale, shift = self.modulation(embedding).chunk(2, dim=1)
-        return x + self.conv2(self.norm2(self.conv1(self.norm1(x)), scale, shift))
+        h = convolution_3d(self.norm1(x), self.conv1.weight, self.conv1.bias)
+        return convolution_3d(self.norm2(h, scale, shift), self.conv2.weight, self.conv2.bias, x)
 
 
 class AttentionBlock(nn.Module):

@@ -4,8 +4,10 @@ The same operator names exist either way (``torch.ops.dispr.*``), so nothing abo
 which version runs; :func:`kernels_status` tells, for ``dispr doctor`` and for a command's one warning.
 """
 
+from dispr_cli.diffusion.ops import flops as _flops  # noqa: F401 - tells PyTorch's counter what they compute
 from dispr_cli.diffusion.ops.attention import attention_3d
+from dispr_cli.diffusion.ops.convolution import convolution_3d
 from dispr_cli.diffusion.ops.group_norm import group_norm_silu
 from dispr_cli.diffusion.ops.library import KernelsStatus, kernels_status
 
-__all__ = ["KernelsStatus", "attention_3d", "group_norm_silu", "kernels_status"]
+__all__ = ["KernelsStatus", "attention_3d", "convolution_3d", "group_norm_silu", "kernels_status"]

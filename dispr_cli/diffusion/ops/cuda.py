@@ -14,6 +14,9 @@ from dispr_cli.diffusion.ops import plain
 PREFIX = "compiled_"
 """What the compiled operators are called; the public ones choose between them and plain PyTorch."""
 
+LEFT_TO_PYTORCH = (plain.attention_3d_backward, plain.convolution_3d)
+"""Recomputed with PyTorch's own operations everywhere; cuDNN's."""
+
 FUSED_TOKENS = 1024
 """Attention over more tokens than this is PyTorch's, whose kernels are near the limit there."""
 
@@ -25,8 +28,8 @@ def register(library: torch.library.Library, schemas: dict[Callable[..., Any], s
     """Put the choice between compiled and plain kernels under the public operators' names."""
     for implementation, schema in schemas.items():
         name = implementation.__name__
-        if name == plain.attention_3d_backward.__name__:
-            continue  # recomputed with PyTorch's own operations everywhere
+        if implementation in LEFT_TO_PYTORCH:
+            continue
         library.define(PREFIX + name + schema)
         library.impl(name, _choosing(implementation, getattr(torch.ops.dispr, PREFIX + name)), "CUDA")
 

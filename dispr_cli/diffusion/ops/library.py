@@ -31,6 +31,7 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     "Tensor weight, Tensor bias, Tensor? scale=None, Tensor? shift=None) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
+    plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 }

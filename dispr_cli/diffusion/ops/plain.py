@@ -136,6 +136,16 @@ def attention_3d(
     return y.to(dtype).contiguous(memory_format=layout)  # autocast may have chosen another dtype
 
 
+def convolution_3d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None
+) -> Tensor:
+    """Return the convolution of ``x`` with a 3 x 3 x 3 kernel and a border of zeros, plus ``residual``."""
+    y = F.conv3d(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype), padding=1)
+    if residual is not None:
+        y = y + residual
+    return y.to(x.dtype).contiguous(memory_format=output_format(x))
+
+
 def attention_3d_backward(
     grad: Tensor,
     x: Tensor,

@@ -1,0 +1,26 @@
+"""How much arithmetic the operations stand for, told to PyTorch's own counter of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import register_flop_formula
+
+from dispr_cli.diffusion.ops import library
+
+library.kernels_status()  # the operators must be there before their arithmetic is told
+
+
+@register_flop_formula(torch.ops.dispr.attention_3d)
+def _attention(x: Any, *_: Any, **__: Any) -> int:
+    N, C, *space = x
+    tokens = space[0] * space[1] * space[2]
+    return int(N * tokens * (8 * C * C + 4 * tokens * C))
+
+
+@register_flop_formula(torch.ops.dispr.convolution_3d)
+def _convolution(x: Any, weight: Any, *_: Any, **__: Any) -> int:
+    """Count the definition's products, whichever way they are computed."""
+    N, C, *space = x
+    return int(2 * 27 * N * C * weight[0] * space[0] * space[1] * space[2])
