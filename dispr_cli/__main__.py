@@ -59,26 +59,26 @@ def _root(
     """From one 2D microscope image of a cell: what the cell looks like in 3D."""
 
 
-def _add(function: Callable[..., Any], panel: str) -> None:
-    app.command(rich_help_panel=panel)(function)
+def _add(function: Callable[..., Any], panel: str, summary: str) -> None:
+    app.command(rich_help_panel=panel, short_help=summary)(function)
 
 
-_add(reconstruct.reconstruct, "Main job")
-_add(export.export, "Main job")
-_add(evaluate.evaluate, "Main job")
-_add(features_command.features, "Morphology")
-_add(classify_command.classify, "Morphology")
-_add(study_command.study, "Morphology")
-_add(status.status, "Many cells")
-_add(status.merge_tables, "Many cells")
-_add(verify_command.verify, "Many cells")
-_add(slurm.slurm, "Many cells")
-_add(train.train, "Training")
-_add(peers_command.benchmark_peers, "Training")
-_add(phantom.phantom, "Training")
-_add(doctor.doctor, "Help")
-_add(bench.bench, "Help")
-_add(demo_command.demo, "Help")
+_add(reconstruct.reconstruct, "Main job", "2D images to 3D shapes, in an OME-Zarr store.")
+_add(export.export, "Main job", "Cells as OME-TIFF, mesh or array.")
+_add(evaluate.evaluate, "Main job", "Shapes against known ones; compare methods.")
+_add(features_command.features, "Morphology", "Measure shapes: one row of features each.")
+_add(classify_command.classify, "Morphology", "What shapes tell about cell classes.")
+_add(study_command.study, "Morphology", "Folds to figures: the whole study at once.")
+_add(status.status, "Many cells", "What of a store is done, failed, pending.")
+_add(status.merge_tables, "Many cells", "Write the table of a store anew.")
+_add(verify_command.verify, "Many cells", "Check every part of a store.")
+_add(slurm.slurm, "Many cells", "Print a SLURM job array.")
+_add(train.train, "Training", "Train on your own cells.")
+_add(peers_command.benchmark_peers, "Training", "All methods on the same held-out cells.")
+_add(phantom.phantom, "Training", "Make synthetic red blood cells.")
+_add(doctor.doctor, "Help", "Device, versions, kernels, weights.")
+_add(bench.bench, "Help", "How fast every part is on this machine.")
+_add(demo_command.demo, "Help", "Reconstruct the shipped phantom cells.")
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
