@@ -55,7 +55,19 @@ def _shapr(module: object, device: torch.device) -> Run:
     return lambda: network(planes)
 
 
-PEERS = (_Peer("SHAPR", "one pass", "dispr_cli.baselines.shapr.network", _shapr, 1, False, 9),)
+def _dispr_2022(module: object, device: torch.device) -> Run:
+    network = module.PublishedNetwork().eval().to(device)  # type: ignore[attr-defined]
+    x = torch.randn(1, 3, GRID, GRID, GRID, device=device)
+    timestep = torch.zeros(1, device=device)
+    return lambda: network(x, timestep)
+
+
+PEERS = (
+    _Peer("SHAPR", "one pass", "dispr_cli.baselines.shapr.network", _shapr, 1, False, 9),
+    _Peer(
+        "DISPR-2022", "one of 1000 steps", "dispr_cli.baselines.dispr2022.unet", _dispr_2022, 1000, True, 1
+    ),
+)
 
 
 def time_peers(device: torch.device, seconds_per_cell: float, num_samples: int) -> list[PeerTiming]:
