@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import torch
 
-from dispr_cli.baselines.nearest import CellBank, NearestMethod, fit, nearest, orient, read_bank
+from dispr_cli.baselines.nearest import CellBank, NearestMethod, make_bank, orient, read_bank
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.folder import read_training_cells
 from dispr_cli.errors import ConfigError, WeightsError
@@ -81,18 +81,19 @@ def test_an_empty_mask_stays_empty(bank: CellBank) -> None:
     assert not NearestMethod(bank).reconstruct([cell_of(np.zeros((64, 64), bool))], 1, seed=0).any()
 
 
-def test_fit_writes_what_nearest_reads(phantom_folder: Path, tmp_path: Path) -> None:
+def test_a_bank_of_training_cells_is_written_and_read(phantom_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bank.safetensors"
     cells = read_training_cells(phantom_folder)
     learned, held_out = cells.select(np.arange(5)), cells.select(np.arange(5, 7))
-    bank = fit(learned, out, held_out=held_out)
-    method = nearest(out, num_neighbours=2)
-    assert method.bank.names == learned.names
-    assert method.bank.held_out == held_out.names
-    assert method.identity() == NearestMethod(bank, 2).identity()
+    bank = make_bank(learned, held_out.names)
+    bank.save(out, {"data": "phantoms"})
+    found = read_bank(out)
+    assert found.names == learned.names
+    assert found.held_out == held_out.names
+    assert NearestMethod(found, 2).identity() == NearestMethod(bank, 2).identity()
     truth = next((phantom_folder / "obj").glob(f"{Path(cells.names[3]).stem}*"))
     # Packed distances are tenths of a voxel: a voxel cut in half may fall on either side.
-    assert ((method.bank.occupancy[3] > 127) != (tifffile.imread(truth) > 127)).mean() < 0.003
+    assert ((found.occupancy[3] > 127) != (tifffile.imread(truth) > 127)).mean() < 0.003
 
 
 def test_other_and_damaged_files_are_told(tmp_path: Path, tiny_weights: Path) -> None:

@@ -182,8 +182,15 @@ class Diffusion:
         log_variance = torch.lerp(self._at("least", step), self._at("most", step), 0.5 * (share + 1.0))
         return Prediction(x0, self.posterior_mean(x0, x, step), log_variance)
 
-    def ancestral_step(self, prediction: Prediction, step: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Draw x_{t-1} (algorithm 2 of DDPM with the learned variance); the last step adds no noise."""
+    def ancestral_step(
+        self, prediction: Prediction, step: torch.Tensor, noise: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Draw x_{t-1} (algorithm 2 of DDPM with the learned variance).
+
+        The first step of the schedule, which is the last one taken, adds no noise; none is needed there.
+        """
+        if noise is None:
+            return prediction.mean
         spread = (0.5 * prediction.log_variance).exp() * (step > 0).view(-1, 1, 1, 1, 1)
         return prediction.mean + spread * noise
 

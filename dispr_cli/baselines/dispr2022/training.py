@@ -1,0 +1,266 @@
+"""Training of the published network: hybrid loss, AdamW at a constant rate, running average; resumable.
+
+Every step's randomness comes from (seed, step), so a training that was interrupted goes on
+as if it had not been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dispr_cli.baselines.dispr2022.diffusion import Diffusion, make_schedule
+from dispr_cli.baselines.dispr2022.sampling import draw_volumes, tile_condition
+from dispr_cli.baselines.dispr2022.settings import Dispr2022Config, NetworkConfig
+from dispr_cli.baselines.dispr2022.unet import PublishedNetwork
+from dispr_cli.baselines.dispr2022.weights import save_dispr2022
+from dispr_cli.config import SamplerConfig, TrainingConfig
+from dispr_cli.diffusion.augmentation import Examples, augment
+from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
+from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.training import Progress
+from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents, is_due, state_file
+from dispr_cli.errors import WeightsError
+
+STATE_FORMAT = "dispr-dispr2022-training/1"
+
+VALIDATION_SAMPLER = SamplerConfig("ddim", 10)
+VALIDATION_CELLS = {"cpu": 2, "mps": 2, "cuda": 8}
+"""Held-out cells that are sampled for the printed metrics, by device: on a CPU each takes minutes."""
+
+
+class Dispr2022Trainer:
+    """The published network, its running average and its optimiser."""
+
+    def __init__(
+        self,
+        cells: TrainingCells,
+        config: Dispr2022Config,
+        device: torch.device,
+        autocast: bool = False,
+        network: NetworkConfig | None = None,
+    ) -> None:
+        self.cells, self.config, self.device, self.autocast = cells, config, device, autocast
+        torch.manual_seed(config.seed)
+        layout = {"memory_format": torch.channels_last_3d}
+        self.network = PublishedNetwork(network).to(device, **layout)  # type: ignore[call-overload]
+        self.average = PublishedNetwork(network).to(device, **layout).requires_grad_(False)  # type: ignore[call-overload]
+        self.average.load_state_dict(self.network.state_dict())
+        self.diffusion = Diffusion(make_schedule(), device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.step = 0
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return -(-self.config.num_examples // self.config.batch_size)
+
+    def run(self, observer: Callable[[Progress], None], until: float = float("inf")) -> bool:
+        """Train to the end or until ``time.monotonic()`` passes ``until``; returns whether it is complete."""
+        started = time.monotonic()
+        while self.step < self.num_steps:
+            if time.monotonic() > until:
+                return False
+            loss = self._take_step()
+            examples = self.step * self.config.batch_size
+            observer(Progress(examples, self.config.num_examples, loss, time.monotonic() - started))
+        return True
+
+    def _take_step(self) -> float:
+        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+        loss = self._loss(generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for average, current in pairs:
+                average.lerp_(current, 1.0 - self.config.ema_rate)
+        return float(loss.detach())
+
+    def _loss(self, generator: torch.Generator) -> torch.Tensor:
+        n = self.config.batch_size
+        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy()
+        examples = self._augment(self.cells.examples(chosen, self.device), generator)
+        x0 = (examples.distance + 0.5).clamp(0.0, 1.0)
+        step = torch.randint(len(self.diffusion.schedule), (n,), generator=generator).to(self.device)
+        noise = torch.randn(x0.shape, generator=generator).to(self.device)
+        x = self.diffusion.diffuse(x0, step, noise)
+        condition = tile_condition(examples.image, examples.outline > 0)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            output = self.network(torch.cat([condition, x], 1), self.diffusion.timesteps[step])
+        return self.diffusion.loss(output, x0, x, step, noise).total.mean()
+
+    def _augment(self, examples: Examples, generator: torch.Generator) -> Examples:
+        if self.config.augmentation == "none":
+            return examples
+        return augment(examples, TrainingConfig(), generator)
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        write_tensors(path, tensors, {"format": STATE_FORMAT, "step": self.step, "run": self._run()})
+
+    def resume(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote.
+
+        Raises
+        ------
+        WeightsError
+            If the file is damaged or belongs to a training with other settings.
+        """
+        tensors, metadata = read_tensors(path, STATE_FORMAT)
+        if metadata["run"] != self._run():
+            raise WeightsError(
+                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
+                "or give --out another name."
+            )
+        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            part, key = name.split(".", 1)
+            parts[part][key] = value
+        self.network.load_state_dict(parts["network"])
+        self.average.load_state_dict(parts["average"])
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for name, value in parts["optimizer"].items():
+            index, key = name.split(".", 1)
+            state["state"].setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict(state)
+        self.step = int(metadata["step"])
+
+    def _run(self) -> dict[str, Any]:
+        run = {
+            "training": dataclasses.asdict(self.config),
+            "network": dataclasses.asdict(self.network.config),
+            "cells": list(self.cells.names),
+        }
+        return dict(json.loads(json.dumps(run)))
+
+
+def train_dispr2022(
+    cells: TrainingCells,
+    out: Path,
+    config: Dispr2022Config,
+    *,
+    device: torch.device,
+    autocast: bool = False,
+    network: NetworkConfig | None = None,
+    held_out: TrainingCells | None = None,
+    start_from: PublishedNetwork | None = None,
+    provenance: dict[str, Any] | None = None,
+    events: TrainingEvents | None = None,
+    until: float = float("inf"),
+) -> bool:
+    """Train the published network and write its running average.
+
+    Parameters
+    ----------
+    cells
+        What is trained on.
+    out
+        Safetensors file of the weights; the state of an unfinished run lies beside it and is gone on from.
+    autocast
+        Compute in bfloat16 where that is safe.
+    network
+        Shape of the network; the published one if None.
+    held_out
+        Cells for the metrics, never trained on; the file records their names.
+    start_from
+        Weights to begin with, such as a public checkpoint's; random ones if None.
+    provenance
+        Written into the file, beside what this function knows.
+    events
+        Who is told how it goes.
+    until
+        Value of ``time.monotonic()`` at which to stop and save.
+
+    Returns
+    -------
+    Whether the training is complete.
+    """
+    events = events or TrainingEvents()
+    state = state_file(out)
+    trainer = Dispr2022Trainer(
+        cells, config, device, autocast, start_from.config if start_from is not None else network
+    )
+    if state.exists():
+        trainer.resume(state)
+    elif start_from is not None:
+        trainer.network.load_state_dict(start_from.state_dict())
+        trainer.average.load_state_dict(start_from.state_dict())
+    saved_at = time.monotonic()
+
+    def observe(progress: Progress) -> None:
+        nonlocal saved_at
+        events.progress(progress)
+        if held_out is not None and is_due(progress, config.batch_size):
+            events.held_out(progress, validate(trainer.average, held_out, device))
+        if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
+            trainer.save(state)
+            saved_at = time.monotonic()
+            events.saved(state)
+
+    try:
+        complete = trainer.run(observe, until)
+    except KeyboardInterrupt:
+        trainer.save(state)
+        raise
+    if not complete:
+        trainer.save(state)
+        return False
+    facts = {
+        **(provenance or {}),
+        "cells": len(cells),
+        "held_out": [] if held_out is None else list(held_out.names),
+        "training": dataclasses.asdict(config),
+    }
+    save_dispr2022(out, trainer.average, facts)
+    state.unlink(missing_ok=True)
+    return True
+
+
+def validate(network: PublishedNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:
+    """Sample a few held-out cells twice each, in few steps, and compare with the truth."""
+    count = min(len(held_out), VALIDATION_CELLS[device.type])
+    index = np.linspace(0, len(held_out) - 1, count).astype(np.int64)
+    examples = held_out.examples(index, device)
+    condition = tile_condition(examples.image, examples.outline > 0)
+    diffusion = Diffusion(make_schedule(VALIDATION_SAMPLER.num_steps), device)
+    generator = torch.Generator().manual_seed(0)
+
+    def noise() -> torch.Tensor:
+        return torch.randn(examples.distance.shape, generator=generator).to(device)
+
+    with torch.inference_mode():
+        first, second = (
+            draw_volumes(network, condition, diffusion, noise, VALIDATION_SAMPLER) > 0.5 for _ in range(2)
+        )
+    true = examples.distance > 0
+    volume, true_volume = _voxels(first), _voxels(true)
+    return HeldOut(
+        float(_iou(first, true).mean()),
+        float(((volume - true_volume).abs() / true_volume).mean()),
+        float(_iou(first, second).mean()),
+    )
+
+
+def _voxels(inside: torch.Tensor) -> torch.Tensor:
+    return inside.sum((1, 2, 3, 4)).double()
+
+
+def _iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return _voxels(a & b) / _voxels(a | b).clamp_min(1.0)
