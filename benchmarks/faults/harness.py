@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,10 +75,10 @@ class Bench:
         settings = {"inputs": InputSettings(), "num_samples": SAMPLES, "seed": SEED, "cells_at_once": 4}
         return reconstruct_to_store(self.plan, out, method, part=part, **(settings | options))[0]
 
-    def create(self, out: Path, shards: int) -> VolumeStore:
+    def create(self, out: Path, shards: int, method: Method | None = None) -> VolumeStore:
         """Create the store of a run with at least so many shards, where the cells allow."""
         job = Job(InputSettings(), SEED, 4)
-        return open_run(self.plan, out, self.method, job, SAMPLES, workers=shards)
+        return open_run(self.plan, out, method or self.method, job, SAMPLES, workers=shards)
 
 
 def loader(weights: Path) -> partial[Method]:
@@ -128,7 +129,10 @@ def what_is_lost(out: Path, wanted: list[bytes]) -> str | None:
 
 def in_a_process(work: Callable[[], object]) -> int:
     """Start work in a forked process, which has everything loaded already; return its id."""
-    process = os.fork()
+    with warnings.catch_warnings():
+        # Newer Pythons warn of locks that other threads may hold; the threads here are idle.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
     if process:
         return process
     code = 1
