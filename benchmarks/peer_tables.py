@@ -80,7 +80,8 @@ def scores_table(name: str) -> str:
             cells.append(f"{form.format(factor * over['mean'])} ± {form.format(factor * over['sd'])}")
         between = zip(values["calibration"]["nominal"], values["calibration"]["observed"], strict=True)
         widest = max(between, default=None)
-        cells.append("–" if widest is None else f"{100 * widest[1]:.0f} %")
+        spreads = widest is not None and values["calibration"]["spread_skill"] > 0.0
+        cells.append(f"{100 * widest[1]:.0f} %" if widest and spreads else "–")
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
