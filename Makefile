@@ -12,7 +12,7 @@ demo: $(READY)
 	@$(BIN)/dispr demo demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # On a machine with a GPU and nvcc; GPU_PYTHON=python3 takes that Python and its torch as they are.
 GPU_PYTHON ?= $(BIN)/python
