@@ -74,7 +74,9 @@ def score_as_published(
     filling, mean, sd = scale_of(rows.values)
     values = (np.where(np.isnan(rows.values), filling, rows.values) - mean) / sd
     kept = _selected(values, rows.classes, config, seed)
-    splitter = StratifiedShuffleSplit(NUM_SPLITS, test_size=TEST_SHARE, random_state=seed)
+    # Of few cells a tenth would not hold one of each class.
+    tested = max(round(TEST_SHARE * len(rows)), len(data.classes))
+    splitter = StratifiedShuffleSplit(NUM_SPLITS, test_size=tested, random_state=seed)
     scores, copied = [], []
     for number, (train, test) in enumerate(splitter.split(values, rows.classes)):
         balanced, classes = _balanced(values[train][:, kept], rows.classes[train], seed + number)
