@@ -6,6 +6,8 @@ expected, what to do. Anything that is not a :class:`DisprError` is a bug.
 
 from __future__ import annotations
 
+import unicodedata
+
 EXIT_OK = 0
 EXIT_SOME_CELLS_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -13,10 +15,31 @@ EXIT_BUG = 101
 EXIT_INTERRUPTED = 130
 
 
+_LONGEST = 1500
+_NEITHER_SEEN_NOR_HARMLESS = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _readable(text: str) -> str:
+    """Escape control and direction marks, and take the middle out of a text that fills the screen."""
+    if not text.isprintable():
+        text = "".join(_escaped(letter) for letter in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 400]} ... {text[-395:]}"
+
+
+def _escaped(letter: str) -> str:
+    if letter == "\n" or unicodedata.category(letter) not in _NEITHER_SEEN_NOR_HARMLESS:
+        return letter
+    return letter.encode("unicode_escape").decode()
+
+
 class DisprError(Exception):
     """A condition the user can mend; its text is shown as it stands, without a traceback."""
 
     exit_code = EXIT_BAD_INPUT
+
+    def __str__(self) -> str:
+        """Return the text, fit for a terminal: it may quote names and numbers from strangers' files."""
+        return _readable(super().__str__())
 
 
 class InputError(DisprError):

@@ -21,6 +21,7 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type (PNG specification, IHDR)
 _PALETTE, _GREY = 3, 0
+_PNG_AS_GREY, _PNG_COLOURS = (b"IHDR", b"IDAT", b"IEND"), (b"PLTE", b"tRNS")
 _JPEG_END = b"\xff\xd9"
 _UM_PER_METRE = 1e6
 
@@ -49,6 +50,8 @@ def raster_header(path: Path, data: bytes, indexed: bool = False) -> ImageHeader
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     if colour not in _PNG_SAMPLES or depth not in (1, 2, 4, 8, 16):
         raise damaged(path, f"colour type {colour} of {depth} bits")
+    if data[26] or data[27] or data[28] > 1:
+        raise damaged(path, "a compression, filter or interlacing that PNG does not know")
     samples = 1 if indexed and colour == _PALETTE else _PNG_SAMPLES[colour]
     header = _header(path, (height, width), samples, "uint16" if depth == 16 else "uint8")
     return replace(header, has_alpha=samples in (2, 4), pixel_size=_png_pixel_size(data))
@@ -102,23 +105,29 @@ def _header(path: Path, shape: tuple[int, int], samples: int, dtype: str) -> Ima
 
 def _decode_png(data: bytes, indexed: bool) -> NDArray:
     depth, colour = data[24], data[25]
-    if not indexed or colour != _PALETTE:
-        return imagecodecs.png_decode(data)
-    # The same file called grey and without its palette; the decoder stretches 1, 2 and 4 bits to 0..255.
+    as_grey = indexed and colour == _PALETTE
+    # The decoder grumbles on stderr about colour profiles and the like, which count for nothing here.
     chunks = [PNG_MAGIC]
-    for kind, body in _png_chunks(data):
-        grey = body[:9] + bytes([_GREY]) + body[10:] if kind == b"IHDR" else body
-        if kind in (b"IHDR", b"IDAT", b"IEND"):
-            chunks += [struct.pack(">I", len(grey)), kind, grey, struct.pack(">I", zlib.crc32(kind + grey))]
-    return imagecodecs.png_decode(b"".join(chunks)) // (255 // (2**depth - 1))
+    for kind, body, sum_ in _png_chunks(data):
+        if kind == b"IHDR" and as_grey:
+            # The same file called grey and without its palette.
+            body = body[:9] + bytes([_GREY]) + body[10:]
+            sum_ = struct.pack(">I", zlib.crc32(kind + body))
+        if kind in _PNG_AS_GREY or (kind in _PNG_COLOURS and not as_grey):
+            chunks += [struct.pack(">I", len(body)), kind, body, sum_]
+    pixels = imagecodecs.png_decode(b"".join(chunks))
+    # It stretches 1, 2 and 4 bits to 0..255.
+    return pixels // (255 // (2**depth - 1)) if as_grey else pixels
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Kind, body and checksum of each chunk; the last may be cut."""
     at = len(PNG_MAGIC)
     while at + 12 <= len(data):
         length = struct.unpack(">I", data[at : at + 4])[0]
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        at += 12 + length
+        end = at + 8 + length
+        yield data[at + 4 : at + 8], data[at + 8 : end], data[end : end + 4]
+        at = end + 4
 
 
 def _png_pixel_size(data: bytes) -> PixelSize | None:
