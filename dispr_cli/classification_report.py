@@ -42,7 +42,7 @@ def write_classification(found: Classification, config: ClassifyConfig, folder: 
     files[ANSWERS] = _answers(found).encode()
     drawn = {name: _drawn(found, name) for name in found.scores}
     titles = {found.outcomes[name].variant.title: values for name, values in drawn.items()}
-    some = {found.outcomes[name].variant.title: drawn[name] for name in _DRAWN if name in drawn}
+    some = {name: drawn[name] for name in _DRAWN if name in drawn}
     classes = [readable(name) for name in found.data.classes]
     for name, figure in (
         ("scores", draw_class_scores(titles, classes)),

@@ -211,8 +211,8 @@ def _write_summary(
     body = page.removeprefix("# Classification\n\n")
     text = (
         f"# What predicted shapes add: {data.name}\n\n"
-        f"{len(networks)} networks, {made}; each drew {config.num_samples} shapes of every cell in "
-        f"{config.num_steps} steps (seed {config.seed}). A cell is tested only with shapes by the network "
+        f"{len(networks)} networks, {made}; shapes each drew of every cell: {config.num_samples}, denoising "
+        f"steps: {config.num_steps}, seed: {config.seed}. A cell is tested only with shapes by the network "
         "that never saw it.\n\n"
         "![Scores of all variants](classification/scores.png)\n\n"
         "![Who is taken for whom](classification/confusions.png)\n\n" + body

@@ -16,7 +16,7 @@ from dispr_cli.report.page import FAINT, INK, printable, shortened
 _BLUE, _GREY = "#0072B2", "#888888"
 _ROW, _AROUND = 0.27, 0.95
 _NAME_WIDTH, _CLASS_WIDTH = 2.1, 0.95
-_MATRIX, _MATRIX_AROUND = 2.3, 0.75
+_MATRIX, _MATRIX_AROUND = 2.25, 1.0
 _COLUMNS = 3
 
 
@@ -132,25 +132,25 @@ def draw_confusions(scores: Mapping[str, DrawnScores], classes: Sequence[str], n
         for panel in drawn[len(scores) :]:
             panel.axis("off")
         for number, (panel, (title, found)) in enumerate(zip(drawn, scores.items(), strict=False)):
-            _draw_confusion(panel, found.confusion, classes, named=number % columns == 0)
+            _draw_confusion(panel, found.confusion, classes)
+            panel.tick_params(labelleft=number % columns == 0, labelbottom=number + columns >= len(scores))
             panel.set_title(shortened(printable(title), NORMAL, 2.0, "bold"))
         label_panels(drawn[: len(scores)])
-        footnote(figure, f"{note} Rows: true class; columns: answer; shares of the true class.".strip())
+        footnote(figure, f"{note} Rows: true class; columns: answer; per cent of the true class.".strip())
     return figure
 
 
-def _draw_confusion(
-    panel: Axes, confusion: NDArray[np.float64], classes: Sequence[str], *, named: bool
-) -> None:
+def _draw_confusion(panel: Axes, confusion: NDArray[np.float64], classes: Sequence[str]) -> None:
     shares = confusion[:, :-1] / np.maximum(confusion.sum(axis=1, keepdims=True), 1e-12)
     panel.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     for row, column in np.ndindex(*shares.shape):
         value = float(shares[row, column])
-        words = f"{value:.2f}" if value >= 0.005 else "0"
-        panel.text(column, row, words, ha="center", va="center", size=SMALL, color=_on_blue(value))
+        panel.text(
+            column, row, f"{100 * value:.0f}", ha="center", va="center", size=SMALL, color=_on_blue(value)
+        )
     names = [shortened(printable(name), SMALL, _CLASS_WIDTH) for name in classes]
     panel.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-    panel.set_yticks(range(len(names)), names if named else [""] * len(names))
+    panel.set_yticks(range(len(names)), names)
     panel.tick_params(length=0)
 
 

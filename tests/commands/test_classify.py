@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.commands.test_reconstruct import assert_told, dispr
+from tests.commands.in_process import dispr_here as dispr
+from tests.commands.test_reconstruct import assert_told
 from tests.test_classification import CELLS, write_truth
 
 

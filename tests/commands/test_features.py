@@ -6,7 +6,12 @@ import csv
 import json
 from pathlib import Path
 
-from tests.commands.test_reconstruct import ROOT, assert_told, dispr
+import pytest
+
+from dispr_cli import morphology
+from dispr_cli.shape.features.registry import measure_shape
+from tests.commands.in_process import dispr_here as dispr
+from tests.commands.test_reconstruct import ROOT, assert_told
 
 
 def test_a_folder_becomes_a_table(phantom_folder: Path, tmp_path: Path) -> None:
@@ -22,7 +27,13 @@ def test_a_folder_becomes_a_table(phantom_folder: Path, tmp_path: Path) -> None:
     assert_told(dispr("features", phantom_folder, "--out", out), "is there already", "--overwrite")
 
 
-def test_a_store_becomes_a_table(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
+def test_a_store_becomes_a_table(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What an untrained network draws is noise, all surface, and slow to measure whole.
+    monkeypatch.setattr(
+        morphology, "measure_shape", lambda volume, _: measure_shape(volume[24:40, 16:48:2, 16:48:2])
+    )
     store, out = tmp_path / "out.zarr", tmp_path / "predicted.parquet"
     made = dispr("reconstruct", phantom_folder, store, "-n", 2, "--steps", 1, "--weights", tiny_weights)
     assert made.returncode == 0, made.stderr
