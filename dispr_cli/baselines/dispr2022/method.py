@@ -124,7 +124,7 @@ class Dispr2022Method:
     def _shrink(self, error: BaseException) -> None:
         if self.micro_batch == 1:
             raise DisprError(
-                "memory ran out with a single volume in the batch: the published network needs about 2 GB; "
+                "memory ran out with a single volume in the batch: the published network needs about 1 GB; "
                 "close other programs, or use --device cpu if the memory of the GPU is meant"
             ) from error
         self.micro_batch //= 2
