@@ -21,7 +21,7 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type (PNG specification, IHDR)
 _PALETTE, _GREY = 3, 0
-_PNG_AS_GREY, _PNG_COLOURS = (b"IHDR", b"IDAT", b"IEND"), (b"PLTE", b"tRNS")
+_PNG_COLOURS = (b"PLTE", b"tRNS")
 _JPEG_END = b"\xff\xd9"
 _UM_PER_METRE = 1e6
 
@@ -83,7 +83,7 @@ def decode_raster(path: Path, data: bytes, indexed: bool = False) -> tuple[Image
     """
     header = raster_header(path, data, indexed)
     try:
-        pixels = _decode_png(data, indexed) if data.startswith(PNG_MAGIC) else _decode_jpeg(path, data)
+        pixels = _decode_png(path, data, indexed) if data.startswith(PNG_MAGIC) else _decode_jpeg(path, data)
     except InputError:
         raise
     except Exception as error:
@@ -103,18 +103,20 @@ def _header(path: Path, shape: tuple[int, int], samples: int, dtype: str) -> Ima
     return ImageHeader(path, "YXS", (*shape, samples), dtype)
 
 
-def _decode_png(data: bytes, indexed: bool) -> NDArray:
+def _decode_png(path: Path, data: bytes, indexed: bool) -> NDArray:
     depth, colour = data[24], data[25]
     as_grey = indexed and colour == _PALETTE
     # The decoder grumbles on stderr about colour profiles and the like, which count for nothing here.
     chunks = [PNG_MAGIC]
     for kind, body, sum_ in _png_chunks(data):
+        if zlib.crc32(kind + body).to_bytes(4) != sum_:
+            raise damaged(path, f"its part {kind!r} does not match its checksum")
         if kind == b"IHDR" and as_grey:
             # The same file called grey and without its palette.
             body = body[:9] + bytes([_GREY]) + body[10:]
-            sum_ = struct.pack(">I", zlib.crc32(kind + body))
-        if kind in _PNG_AS_GREY or (kind in _PNG_COLOURS and not as_grey):
-            chunks += [struct.pack(">I", len(body)), kind, body, sum_]
+        if kind == b"IHDR" or (kind in _PNG_COLOURS and not as_grey):
+            chunks.append(_png_chunk(kind, body))
+    chunks += [_png_chunk(b"IDAT", _png_pixels(path, data, colour)), _png_chunk(b"IEND", b"")]
     pixels = imagecodecs.png_decode(b"".join(chunks))
     # It stretches 1, 2 and 4 bits to 0..255.
     return pixels // (255 // (2**depth - 1)) if as_grey else pixels
@@ -128,6 +130,38 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         end = at + 8 + length
         yield data[at + 4 : at + 8], data[at + 8 : end], data[end : end + 4]
         at = end + 4
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+
+def _png_pixels(path: Path, data: bytes, colour: int) -> bytes:
+    """Return the compressed pixels, checked, without anything behind them."""
+    packed = b"".join(body for kind, body, _ in _png_chunks(data) if kind == b"IDAT")
+    width, height, depth = struct.unpack(">IIB", data[16:25])
+    bits = depth * (1 if colour == _PALETTE else _PNG_SAMPLES[colour])
+    expected = sum(h * (1 + -(-w * bits // 8)) for w, h in _png_passes(width, height, bool(data[28])) if w)
+    unpacking = zlib.decompressobj()
+    pixels = unpacking.decompress(packed, expected + 1)
+    if len(pixels) < expected:
+        raise damaged(path, "it ends before its pixels do")
+    if len(pixels) == expected and unpacking.eof and not unpacking.unused_data:
+        return packed
+    # Some programs write more than the pixels: it is left away.
+    return zlib.compress(pixels[:expected], 1)
+
+
+def _png_passes(width: int, height: int, interlaced: bool) -> Iterator[tuple[int, int]]:
+    """Width and height of each pass (PNG specification, Adam7)."""
+    if not interlaced:
+        yield width, height
+        return
+    for x, y, dx, dy in (
+        *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+        *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+    ):
+        yield -((x - width) // dx), -((y - height) // dy)
 
 
 def _png_pixel_size(data: bytes) -> PixelSize | None:

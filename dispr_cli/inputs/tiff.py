@@ -24,6 +24,7 @@ from dispr_cli.inputs.pixel_size import (
     plane_spacing_from_imagej,
     plane_spacing_from_ome,
 )
+from dispr_cli.inputs.tiff_directories import directories_overlap
 
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch, centimetre (TIFF 6.0, ResolutionUnit)
 _TAG_IN_COMPLAINT = re.compile(r"TiffTag (\d+)")
@@ -84,6 +85,8 @@ def open_tiff(path: Path, plane: int | None = None) -> Iterator[TiffPlanes]:
     """Open a TIFF file for :class:`TiffPlanes`; every failure of the format becomes an InputError."""
     with _complaints.listen() as heard:
         try:
+            if directories_overlap(path):
+                raise damaged(path, "its directories lie on top of each other")
             with tifffile.TiffFile(path, _multifile=False) as tif:
                 yield TiffPlanes(path, tif, plane)
         except InputError as error:
