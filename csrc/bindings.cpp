@@ -19,6 +19,7 @@ struct OnCpu {
   static void run(const Tensor&, const GroupNormBackward& args) { cpu_kernels().group_norm_backward(args, threads); }
   static void run(const Tensor&, const AttentionForward& args) { cpu_kernels().attention_forward(args, threads); }
   static void run(const Tensor&, const ConvolutionForward& args) { cpu_kernels().convolution_forward(args, threads); }
+  static void run(const Tensor&, const PatchProjection& args) { cpu_kernels().patch_projection(args, threads); }
 
  private:
   static void run_on_torch_threads(int64_t tasks, int64_t grain, Parallel::Body body, void* context) {
@@ -76,7 +77,8 @@ const bool registered = [] {
   register_for("CPU", {{"group_norm_silu", group_norm_silu<OnCpu>},
                        {"group_norm_silu_backward", group_norm_silu_backward<OnCpu>},
                        {"attention_3d", attention_3d<OnCpu>},
-                       {"convolution_3d", convolution_3d<OnCpu>}});
+                       {"convolution_3d", convolution_3d<OnCpu>},
+                       {"patch_projection", patch_projection<OnCpu>}});
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
                         {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},

@@ -6,6 +6,7 @@
 #include "kernels/attention.h"
 #include "kernels/convolution.h"
 #include "kernels/group_norm.h"
+#include "kernels/patches.h"
 #include "tensors.h"
 
 namespace dispr {
@@ -92,6 +93,25 @@ void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
   Device::run(in.x, ConvolutionForward{x[0], x[1], sizes[1], x[2], x[3], x[4], in.storage, in.x.data(), weight.data(),
                                        strides[0], strides[1], strides[4], bias.data(), residual.data(), y.data()});
   stack[0] = in.result(std::move(y));
+}
+
+// patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound) -> y, always channels-last
+template <class Device>
+void patch_projection(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {true, Device::reads_float16});
+  const Tensor weight = in.parameter(tensor_from(stack[1])), bias = in.parameter(optional_tensor_from(stack[2]));
+  const int64_t gather = int_from(stack[3]), scatter = int_from(stack[4]), repeat = int_from(stack[5]) & 1;
+  const Tensor scale = in.parameter(optional_tensor_from(stack[6]));
+  const Tensor residual = in.like_x(optional_tensor_from(stack[7]));
+  const Sizes& x = in.sizes;
+  const int64_t outputs = weight.sizes()[0], depth = x[2] / gather, height = x[3] / gather, width = x[4] / gather;
+  const int64_t channels = repeat ? outputs : outputs / (scatter * scatter * scatter);
+  const Sizes sizes{x[0], channels, depth * scatter, height * scatter, width * scatter};
+  Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
+  Device::run(in.x, PatchProjection{x[0], depth, height, width, weight.sizes()[1], outputs, gather, scatter, repeat != 0,
+                                    in.storage, float_from(stack[8]), in.x.data(), weight.data(), bias.data(),
+                                    scale.data(), residual.data(), y.data()});
+  stack[0] = word_from(laid_out(std::move(y), true, in.given_dtype));
 }
 
 }  // namespace dispr

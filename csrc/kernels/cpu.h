@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "convolution.h"
 #include "group_norm.h"
+#include "patches.h"
 
 namespace dispr {
 
@@ -13,6 +14,7 @@ struct CpuKernels {
   void (*group_norm_backward)(const GroupNormBackward&, const Parallel&);
   void (*attention_forward)(const AttentionForward&, const Parallel&);
   void (*convolution_forward)(const ConvolutionForward&, const Parallel&);
+  void (*patch_projection)(const PatchProjection&, const Parallel&);
 };
 
 // The best table this processor can run, or the one chosen by choose_cpu_kernels.

@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "group_norm_cpu.h"
 #include "group_norm_cpu_backward.h"
+#include "patches_cpu.h"
 
 #define DISPR_TEXT(name) #name
 #define DISPR_NAME(name) DISPR_TEXT(name)
@@ -35,12 +36,15 @@ void attention_forward(const AttentionForward& args, const Parallel& parallel) {
 void convolution_forward(const ConvolutionForward& args, const Parallel& parallel) {
   DISPR_RUN_AS(convolution_forward_as)
 }
+void patch_projection(const PatchProjection& args, const Parallel& parallel) {
+  DISPR_RUN_AS(patch_projection_as)
+}
 
 }  // namespace
 
 extern const CpuKernels kernels;
 const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
-                         convolution_forward};
+                         convolution_forward, patch_projection};
 
 }  // namespace DISPR_ISA
 }  // namespace dispr

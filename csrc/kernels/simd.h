@@ -189,6 +189,7 @@ inline double exp2_lanes(double t) {
 inline FloatVector exp_lanes(FloatVector x) { return exp2_lanes(x * 1.44269504f); }
 inline double exp_lanes(double x) { return std::exp(x); }
 inline double at_least(double low, double x) { return low > x ? low : x; }
+inline double at_most(double high, double x) { return high < x ? high : x; }
 
 template <class V>
 inline V sigmoid(V u) {

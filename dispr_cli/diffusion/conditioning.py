@@ -39,8 +39,8 @@ def condition_planes(image: torch.Tensor, outline: torch.Tensor) -> torch.Tensor
     )
 
 
-def keep_known_slice(field: torch.Tensor, outline: torch.Tensor, clip_distance: float) -> torch.Tensor:
-    """Make the focal slice of a predicted field agree with the mask (replacement as in RePaint).
+def keep_known_slice_(field: torch.Tensor, outline: torch.Tensor, clip_distance: float) -> torch.Tensor:
+    """Make the focal slice of a predicted field agree with the mask, in place (replacement as in RePaint).
 
     Only the sign is imposed, and as gently as possible: the surface of a cell is slanted, so the
     field may be smaller than the in-plane distance but never on the other side of zero.
@@ -48,13 +48,12 @@ def keep_known_slice(field: torch.Tensor, outline: torch.Tensor, clip_distance: 
     Parameters
     ----------
     field
-        (N, 1, 64, 64, 64) predicted field.
+        (N, 1, 64, 64, 64) predicted field; changed.
     outline
         (N, 64, 64) signed distance to the mask's outline in pixels.
     """
     least = (outline.clamp(-LEAST_DISTANCE, LEAST_DISTANCE) / clip_distance).to(field.dtype)
     focal = field[:, 0, FOCAL_SLICE]
-    field = field.clone()
     field[:, 0, FOCAL_SLICE] = torch.where(
         outline > 0, torch.maximum(focal, least), torch.minimum(focal, least)
     )

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from dispr_cli.config import DenoiserConfig
-from dispr_cli.diffusion.conditioning import condition_planes, keep_known_slice
-from dispr_cli.diffusion.unet import DenoisingUNet
+from dispr_cli.diffusion.conditioning import condition_planes, keep_known_slice_
+from dispr_cli.diffusion.unet import DenoisingUNet, Scales
 
 
 class Condition(NamedTuple):
@@ -91,5 +91,7 @@ class VolumeDenoiser(nn.Module):
         The field is clipped to [-1, 1] and its focal slice made to agree with the mask.
         """
         levels = torch.full((x.shape[0],), sigma, dtype=torch.float32, device=x.device)
-        field = self(x, levels, condition).clamp(-1.0, 1.0)
-        return keep_known_slice(field, condition.outline, self.config.clip_distance)
+        data = self.config.sigma_data
+        scales = Scales((levels**2 + data**2).rsqrt(), data, 1.0)
+        field: torch.Tensor = self.network(x, levels.log(), condition[:3], scales)
+        return keep_known_slice_(field.float(), condition.outline, self.config.clip_distance)

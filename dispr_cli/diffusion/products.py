@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from dispr_cli.diffusion.ops.plain import patch_rows
+
 MATRIX_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 """Operations of PyTorch that count beside convolutions; what ours hold is written out as PyTorch's."""
 
@@ -47,6 +49,8 @@ class _Recorder(TorchDispatchMode):
         elif name == "convolution_3d":
             x, weight, bias, _residual = args
             self.products.append(_convolution(args, lambda: F.conv3d(x, weight, bias, padding=1)))
+        elif name == "patch_projection":
+            self.products.append(_projection(*args))
         elif name in MATRIX_PRODUCTS:
             self.products.append(_product(name, lambda: func(*args, **named), args))
         elif name == "attention_3d":
@@ -81,6 +85,10 @@ def attention_products(x: torch.Tensor, heads: int, _groups: int, *parameters: A
         _product_into("mix", torch.bmm, scores, q, fused=(q, q)),
         _product_into("projection", torch.mm, tokens, of_proj),
     ]
+
+
+def _projection(x: torch.Tensor, weight: torch.Tensor, _bias: object, gather: int, *_: object) -> Product:
+    return _product_into("projection", torch.mm, patch_rows(x, gather), weight.t())
 
 
 def _product_into(

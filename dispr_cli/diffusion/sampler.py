@@ -40,7 +40,7 @@ def _ignore(sigma: float, x: torch.Tensor, x0: torch.Tensor) -> None:
 
 def _towards(x0: torch.Tensor, x: torch.Tensor, sigma: float, sigma_next: float) -> torch.Tensor:
     # The straight line dx/dsigma = (x - x0) / sigma followed from sigma to sigma_next (EDM eq. 3).
-    return x0 + (sigma_next / sigma) * (x - x0)
+    return torch.lerp(x0, x, sigma_next / sigma)
 
 
 def sample_ddim(

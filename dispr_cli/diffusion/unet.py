@@ -9,7 +9,7 @@ every height in it. Only the small 3D part runs at each step and for each sample
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
-from dispr_cli.diffusion.ops import attention_3d, convolution_3d, group_norm_silu
+from dispr_cli.diffusion.ops import attention_3d, convolution_3d, group_norm_silu, patch_projection
 
 GRID = 64
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.Conv3d)
@@ -51,6 +51,18 @@ class RowLinear(nn.Linear):
         """(N, in) -> (N, out)."""
         rows = (x[:, None, :].float() * self.weight.float()).sum(-1)
         return (rows + self.bias.float()).to(x.dtype)
+
+
+class RowSiLU(nn.Module):
+    """SiLU of a few rows, the same for a value wherever it stands.
+
+    Vector and scalar exponentials differ in the last bit, and which of them a value meets depends on its
+    place in the tensor. In double precision both round to the same float.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C) -> (N, C)."""
+        return F.silu(x.double()).to(x.dtype) if x.device.type == "cpu" else F.silu(x)
 
 
 def _zeroed(layer: Layer) -> Layer:
@@ -168,6 +180,24 @@ class ConditionEncoder(nn.Module):
         return volume.contiguous(memory_format=torch.channels_last_3d)
 
 
+class Scales(NamedTuple):
+    """What is done to a network's input and result on the way.
+
+    Attributes
+    ----------
+    entering
+        (N,) factors of the input.
+    leaving
+        Factor of the result.
+    bound
+        The result is clipped to [-bound, bound].
+    """
+
+    entering: torch.Tensor
+    leaving: float
+    bound: float
+
+
 class DenoisingUNet(nn.Module):
     """Noisy volume, noise level and encoded condition -> prediction of the volume's shape."""
 
@@ -178,8 +208,9 @@ class DenoisingUNet(nn.Module):
         values, embedding = config.patch**3, config.embedding
         self.encoder = ConditionEncoder(config)
         self.noise_level = nn.Sequential(
-            RowLinear(2 * FREQUENCIES, embedding), nn.SiLU(), RowLinear(embedding, embedding)
+            RowLinear(2 * FREQUENCIES, embedding), RowSiLU(), RowLinear(embedding, embedding)
         )
+        self.silu = RowSiLU()
         self.enter = nn.Conv3d(values, fine, 1)
         self.down_blocks = nn.ModuleList(ResidualBlock3d(fine, embedding) for _ in range(config.blocks[0]))
         self.down = nn.Conv3d(fine, coarse, 2, stride=2)
@@ -202,32 +233,53 @@ class DenoisingUNet(nn.Module):
         x: torch.Tensor,
         log_sigma: torch.Tensor,
         condition: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        scales: Scales | None = None,
     ) -> torch.Tensor:
         """One pass.
 
         Parameters
         ----------
         x
-            (N, 1, 64, 64, 64), scaled to unit variance.
+            (N, 1, 64, 64, 64), scaled to unit variance unless ``scales`` says by what.
         log_sigma
             (N,) natural logarithm of the noise level.
         condition
             What :meth:`encode` returned, for N volumes.
+        scales
+            What is done to x and to the result on the way, without gradients; nothing if None.
         """
         fine, coarse, summary = condition
-        embedding = F.silu(self.noise_level(fourier_features(log_sigma)) + summary)
-        # Which layout a 1x1 convolution returns depends on the number of threads, and with it the last bit.
-        h = self.enter(space_to_depth(x, self.config.patch)) + fine
-        h = h.contiguous(memory_format=torch.channels_last_3d)
+        embedding = self.silu(self.noise_level(fourier_features(log_sigma)) + summary)
+        h = self._tokens(x, fine, scales)
         for block in self.down_blocks:
             h = block(h, embedding)
-        g = self.down(h) + coarse
+        g = patch_projection(h, _rows(self.down), self.down.bias, gather=2, residual=coarse)
         for block, attention in zip(self.middle, self.attention, strict=True):
             g = attention(block(g, embedding))
-        h = h + F.interpolate(self.up(g), scale_factor=2.0)
+        h = patch_projection(g, _rows(self.up), self.up.bias, scatter=2, repeat=True, residual=h)
         for block in self.up_blocks:
             h = block(h, embedding)
-        return depth_to_space(self.leave(self.norm(h)), self.config.patch)
+        return self._volume(self.norm(h), scales)
+
+    def _tokens(self, x: torch.Tensor, condition: torch.Tensor, scales: Scales | None) -> torch.Tensor:
+        """Space to depth; (N, 1, 64, 64, 64) -> (N, C, 16, 16, 16)."""
+        scale, weight = None if scales is None else scales.entering, _rows(self.enter)
+        return patch_projection(
+            x, weight, self.enter.bias, gather=self.config.patch, scale=scale, residual=condition
+        )
+
+    def _volume(self, h: torch.Tensor, scales: Scales | None) -> torch.Tensor:
+        """Depth to space; (N, C, 16, 16, 16) -> (N, 1, 64, 64, 64)."""
+        weight, bias, patch = _rows(self.leave), self.leave.bias, self.config.patch
+        if scales is None:
+            return patch_projection(h, weight, bias, scatter=patch)
+        bias = None if bias is None else scales.leaving * bias
+        return patch_projection(h, scales.leaving * weight, bias, scatter=patch, bound=scales.bound)
+
+
+def _rows(layer: nn.Conv3d) -> torch.Tensor:
+    """Weights of a convolution whose stride is its kernel, as rows over the voxels of a patch."""
+    return layer.weight.permute(0, 2, 3, 4, 1).flatten(1)
 
 
 FREQUENCIES = 16
@@ -238,18 +290,3 @@ def fourier_features(log_sigma: torch.Tensor) -> torch.Tensor:
     octaves = torch.arange(FREQUENCIES, device=log_sigma.device, dtype=torch.float32)
     phase = log_sigma.float()[:, None] * (2.0 * math.pi / 32.0) * 2.0 ** (octaves * 0.4)
     return torch.cat([phase.cos(), phase.sin()], dim=1)
-
-
-def space_to_depth(x: torch.Tensor, patch: int) -> torch.Tensor:
-    """(N, 1, D, H, W) -> (N, patch³, D/patch, H/patch, W/patch), channels last in memory."""
-    n, _, d, h, w = x.shape
-    x = x.reshape(n, d // patch, patch, h // patch, patch, w // patch, patch)
-    x = x.permute(0, 1, 3, 5, 2, 4, 6).reshape(n, d // patch, h // patch, w // patch, patch**3)
-    return x.permute(0, 4, 1, 2, 3)  # (N, patch³, D/p, H/p, W/p)
-
-
-def depth_to_space(x: torch.Tensor, patch: int) -> torch.Tensor:
-    """Inverse of :func:`space_to_depth`."""
-    n, _, d, h, w = x.shape
-    x = x.permute(0, 2, 3, 4, 1).reshape(n, d, h, w, patch, patch, patch)
-    return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(n, 1, d * patch, h * patch, w * patch)

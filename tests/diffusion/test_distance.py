@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dispr_cli.diffusion.conditioning import FOCAL_SLICE, condition_planes, keep_known_slice
+from dispr_cli.diffusion.conditioning import FOCAL_SLICE, condition_planes, keep_known_slice_
 from dispr_cli.diffusion.distance import STORED_RANGE, outline_distance, signed_distance
 from dispr_cli.diffusion.representation import to_field, to_occupancy
 
@@ -53,7 +53,7 @@ def test_known_slice_takes_the_masks_sign_and_leaves_the_rest_alone() -> None:
     outline = torch.from_numpy(outline_distance(mask))[None]
     generator = torch.Generator().manual_seed(0)
     field = torch.rand(1, 1, 64, 64, 64, generator=generator) * 2 - 1
-    kept = keep_known_slice(field, outline, 4.0)
+    kept = keep_known_slice_(field.clone(), outline, 4.0)
     assert ((to_occupancy(kept, 4.0)[0, 0, FOCAL_SLICE] > 127).numpy() == mask).all()
     others = torch.arange(64) != FOCAL_SLICE
     assert torch.equal(kept[:, :, others], field[:, :, others])

@@ -79,13 +79,13 @@ def test_products_of_a_network_are_all_there_and_counted() -> None:
 def test_a_call_holds_every_product_of_the_network(method: DiffusionMethod) -> None:
     call = timing.time_call(method, 2, repeats=2)
     names = [product.name.split()[0] for product in call.products]
-    network = method.denoiser.network
-    of_denoiser = [module for module in network.modules() if isinstance(module, nn.Conv3d)]
-    assert names.count("convolution") == len(of_denoiser)
-    assert [name for name in names if name != "convolution"] == ["qkv", "scores", "mix", "projection"]
+    block, attention, between = ["convolution"] * 2, ["qkv", "scores", "mix", "projection"], "projection"
+    assert names == [between, *block, between, *block, *attention, between, *block, between]
     tokens, C = 512, TINY.channels[1]
-    in_attention = sum(p.gflop for p in call.products if not p.name.startswith("convolution"))
+    in_attention = sum(product.gflop for product in call.products[6:10])
     assert in_attention == pytest.approx(2 * tokens * (8 * C * C + 4 * tokens * C) / 1e9)
+    entering = method.denoiser.network.enter.weight.numel()
+    assert call.products[0].gflop == pytest.approx(2 * 2 * 16**3 * entering / 1e9)
     assert call.overhead.low <= call.overhead.median <= call.overhead.high
     assert call.compiled_ms is None
 

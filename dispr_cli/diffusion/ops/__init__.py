@@ -9,5 +9,13 @@ from dispr_cli.diffusion.ops.attention import attention_3d
 from dispr_cli.diffusion.ops.convolution import convolution_3d
 from dispr_cli.diffusion.ops.group_norm import group_norm_silu
 from dispr_cli.diffusion.ops.library import KernelsStatus, kernels_status
+from dispr_cli.diffusion.ops.patches import patch_projection
 
-__all__ = ["KernelsStatus", "attention_3d", "convolution_3d", "group_norm_silu", "kernels_status"]
+__all__ = [
+    "KernelsStatus",
+    "attention_3d",
+    "convolution_3d",
+    "group_norm_silu",
+    "kernels_status",
+    "patch_projection",
+]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.library import LIBRARY
+from dispr_cli.diffusion.ops.precision import computes_in_full
 from dispr_cli.errors import ConfigError
 
 
@@ -43,7 +44,7 @@ def convolution_3d(
         If a shape does not fit ``x``.
     """
     _check_shapes(x, weight, bias, residual)
-    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or _in_lower_precision():
+    if not computes_in_full(x):
         y = F.conv3d(x, weight, bias, padding=1)
         return y if residual is None else residual + y
     dtype = x.dtype
@@ -53,10 +54,6 @@ def convolution_3d(
         None if bias is None else bias.to(dtype),
         None if residual is None else residual.to(dtype),
     )
-
-
-def _in_lower_precision() -> bool:
-    return torch.is_autocast_enabled("cpu")
 
 
 def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> None:

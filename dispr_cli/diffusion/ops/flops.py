@@ -19,6 +19,13 @@ def _attention(x: Any, *_: Any, **__: Any) -> int:
     return int(N * tokens * (8 * C * C + 4 * tokens * C))
 
 
+@register_flop_formula(torch.ops.dispr.patch_projection)
+def _projection(x: Any, weight: Any, _bias: Any, gather: int, *_: Any, **__: Any) -> int:
+    N, _C, *space = x
+    tokens = N * space[0] * space[1] * space[2] // gather**3
+    return int(2 * tokens * weight[0] * weight[1])
+
+
 @register_flop_formula(torch.ops.dispr.convolution_3d)
 def _convolution(x: Any, weight: Any, *_: Any, **__: Any) -> int:
     """Count the definition's products, whichever way they are computed."""

@@ -146,6 +146,64 @@ def convolution_3d(
     return y.to(x.dtype).contiguous(memory_format=output_format(x))
 
 
+def patch_rows(x: Tensor, side: int) -> Tensor:
+    """One row for each patch of ``side``³ voxels, voxel by voxel: (N, C, D, H, W) -> (M, side³ C)."""
+    N, C, D, H, W = x.shape
+    cut = x.reshape(N, C, D // side, side, H // side, side, W // side, side)
+    return cut.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(-1, side**3 * C)
+
+
+def volume_of_rows(rows: Tensor, samples: int, tokens: tuple[int, ...], side: int) -> Tensor:
+    """Inverse of :func:`patch_rows` for ``tokens`` (D, H, W) patches in each sample; channels last."""
+    D, H, W = tokens
+    channels = rows.shape[1] // side**3
+    cut = rows.reshape(samples, D, H, W, side, side, side, channels).permute(0, 7, 1, 4, 2, 5, 3, 6)
+    volume = cut.reshape(samples, channels, D * side, H * side, W * side)
+    return volume.contiguous(memory_format=torch.channels_last_3d)
+
+
+def project_patches(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    gather: int,
+    scatter: int,
+    repeat: bool,
+    scale: Tensor | None,
+    residual: Tensor | None,
+    bound: float,
+) -> Tensor:
+    """As :func:`patch_projection`, in the precision that autocast chooses."""
+    samples, tokens = x.shape[0], tuple(size // gather for size in x.shape[2:])
+    scaled = x if scale is None else x * scale.to(x.dtype)[:, None, None, None, None]
+    rows = F.linear(patch_rows(scaled, gather), weight)
+    if bias is not None:
+        rows = rows + bias.to(rows.dtype)
+    y = volume_of_rows(rows, samples, tokens, 1 if repeat else scatter)
+    if repeat:
+        y = F.interpolate(y, scale_factor=float(scatter))
+    if residual is not None:
+        y = y + residual
+    return y if bound < 0 else y.clamp(-bound, bound)
+
+
+def patch_projection(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    gather: int,
+    scatter: int,
+    repeat: bool,
+    scale: Tensor | None,
+    residual: Tensor | None,
+    bound: float,
+) -> Tensor:
+    """Return a linear map of patches of ``gather``³ voxels, laid out as patches of ``scatter``³ voxels."""
+    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    y = project_patches(x, weight, bias, gather, scatter, repeat, scale, residual, bound)
+    return y.to(x.dtype).contiguous(memory_format=torch.channels_last_3d)
+
+
 def attention_3d_backward(
     grad: Tensor,
     x: Tensor,

@@ -1,0 +1,135 @@
+"""``patch_projection``: a linear map of patches, from one grid of voxels onto another, with its gradient."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.library import LIBRARY
+from dispr_cli.diffusion.ops.precision import computes_in_full
+from dispr_cli.errors import ConfigError
+
+NO_BOUND = -1.0
+
+
+def patch_projection(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    gather: int = 1,
+    scatter: int = 1,
+    repeat: bool = False,
+    scale: Tensor | None = None,
+    residual: Tensor | None = None,
+    bound: float = NO_BOUND,
+) -> Tensor:
+    """Linear map of patches: space-to-depth, 1 x 1 x 1 convolution, depth-to-space or upsampling as one.
+
+    A token is a patch of ``gather``³ voxels; its values are their channels, voxel by voxel. With ``gather``
+    alone this is a convolution whose stride is its kernel, with ``scatter`` alone its transpose, and with
+    ``repeat`` a 1 x 1 x 1 convolution followed by nearest upsampling.
+
+    Parameters
+    ----------
+    x
+        (N, C, D, H, W), contiguous or channels-last.
+    weight
+        (K, gather³ C).
+    bias
+        (K,); None leaves it out.
+    gather, scatter
+        Sides of the patches read and written.
+    repeat
+        Write all outputs of a token to each of its ``scatter``³ voxels, in place of a share to each.
+    scale
+        (N,) factors of the linear map, not of the bias; None leaves them out. They get no gradient.
+    residual
+        Added to the result; None leaves it out.
+    bound
+        The result is clipped to [-bound, bound]; negative for no bound. Without gradient.
+
+    Returns
+    -------
+    Tensor
+        (N, K / scatter³, scatter D / gather, ...), or K channels with ``repeat``; channels-last.
+
+    Raises
+    ------
+    ConfigError
+        If patches do not fill the volume, or a shape does not fit.
+    """
+    _check_shapes(x, weight, bias, gather, scatter, repeat, scale, residual)
+    run = torch.ops.dispr.patch_projection if computes_in_full(x) else plain.project_patches
+    y: Tensor = run(x, weight, bias, gather, scatter, repeat, scale, residual, bound)
+    return y
+
+
+def _result_shape(x: Tensor, weight: Tensor, gather: int, scatter: int, repeat: bool) -> tuple[int, ...]:
+    channels = weight.shape[0] if repeat else weight.shape[0] // scatter**3
+    return (x.shape[0], channels, *(size // gather * scatter for size in x.shape[2:]))
+
+
+def _check_shapes(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    gather: int,
+    scatter: int,
+    repeat: bool,
+    scale: Tensor | None,
+    residual: Tensor | None,
+) -> None:
+    outputs, voxels = weight.shape[0], tuple(x.shape[2:])
+    if gather < 1 or any(size % gather for size in voxels):
+        raise ConfigError(f"patch_projection: patches of side {gather} do not fill {voxels} voxels.")
+    if scatter < 1 or (not repeat and outputs % scatter**3):
+        raise ConfigError(f"patch_projection: {outputs} outputs cannot be spread over {scatter}³ voxels.")
+    shape = _result_shape(x, weight, gather, scatter, repeat)
+    expected = ((outputs, gather**3 * x.shape[1]), (outputs,), (x.shape[0],), shape)
+    named = {"weight": weight, "bias": bias, "scale": scale, "residual": residual}
+    for (name, tensor), wanted in zip(named.items(), expected, strict=True):
+        if tensor is not None and tensor.shape != wanted:
+            raise ConfigError(
+                f"patch_projection: {name} has shape {tuple(tensor.shape)}, expected {tuple(wanted)}."
+            )
+
+
+@torch.library.register_fake("dispr::patch_projection", lib=LIBRARY)
+def _fake(
+    x: Tensor, weight: Tensor, _: Tensor | None, gather: int, scatter: int, repeat: bool, *__: object
+) -> Tensor:
+    shape = _result_shape(x, weight, gather, scatter, repeat)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, bias, ctx.gather, ctx.scatter, ctx.repeat, scale, residual, bound = inputs
+    ctx.has_bias, ctx.has_residual, ctx.bounded = bias is not None, residual is not None, bound >= 0
+    ctx.save_for_backward(x, weight, scale)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    if ctx.bounded:
+        raise RuntimeError("patch_projection has no gradient where its result is bounded")
+    x, weight, scale = ctx.saved_tensors
+    N, tokens = x.shape[0], tuple(size // ctx.gather for size in x.shape[2:])
+    rows = plain.patch_rows(grad, ctx.scatter)  # one for each token
+    if ctx.repeat:
+        rows = rows.reshape(len(rows), ctx.scatter**3, weight.shape[0]).sum(1)
+    grad_bias = rows.sum(0) if ctx.has_bias else None
+    if scale is not None:
+        rows = rows * scale.repeat_interleave(math.prod(tokens))[:, None]
+    grad_x = plain.volume_of_rows(rows @ weight, N, tokens, ctx.gather)
+    grad_weight = rows.t() @ plain.patch_rows(x, ctx.gather)
+    grad_residual = grad if ctx.has_residual else None
+    return grad_x, grad_weight, grad_bias, None, None, None, None, grad_residual, None
+
+
+torch.library.register_autograd(
+    "dispr::patch_projection", _backward, setup_context=_setup_context, lib=LIBRARY
+)

@@ -1,0 +1,12 @@
+"""Where the compiled operations without a version for GPUs and short formats take over from PyTorch's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def computes_in_full(x: Tensor) -> bool:
+    """Tell whether ``x`` is on the CPU and to be computed in its own float32 or float64."""
+    full = x.dtype in (torch.float32, torch.float64)
+    return x.device.type == "cpu" and full and not torch.is_autocast_enabled("cpu")
