@@ -162,7 +162,8 @@ class Trainer:
         half_life = min(self.config.ema_half_life, 0.1 * seen)
         keep = 0.5 ** (self.config.batch_size / half_life)
         with torch.no_grad():
-            averages, current = list(self.average.parameters()), list(self.denoiser.parameters())
+            averages: list[torch.Tensor] = list(self.average.parameters())
+            current: list[torch.Tensor] = list(self.denoiser.parameters())
             torch._foreach_lerp_(averages, current, 1.0 - keep)
 
     def save(self, path: Path) -> None:
