@@ -61,9 +61,10 @@ class TrainingCells:
             tensors = [tensor.to(device) for tensor in tensors]
         return ResidentCells(*tensors)
 
-    def save(self, path: Path) -> None:
-        """Write as a compressed ``.npz``."""
-        np.savez_compressed(
+    def save(self, path: Path, compressed: bool = True) -> None:
+        """Write as ``.npz``."""
+        write = np.savez_compressed if compressed else np.savez
+        write(
             path,
             names=np.array(self.names),
             distance=self.distance,
