@@ -105,7 +105,7 @@ def run_recipe(
         with (args.out / "search.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    trainer.run(observe)
+    trainer.run(observe, until=time.monotonic() + args.most_seconds)
     save_denoiser(args.out / f"{name}.safetensors", trainer.average, {"recipe": recipe})
 
 
@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 on a CPU that can")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no recipe after so long")
+    parser.add_argument("--most-seconds", type=float, default=float("inf"), help="of one recipe")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     real, phantoms = load_cells(args.cells), load_cells(args.phantoms)
