@@ -197,7 +197,7 @@ def train_dispr2022(
 
 
 def sample_dispr2022(fold: int, cells: TrainingCells, args: argparse.Namespace) -> None:
-    """Sample every held-out cell of a fold in as many levels as the seconds allow."""
+    """Sample every held-out cell of a fold."""
     file = args.work / f"dispr2022.fold{fold}.samples.npz"
     if file.exists():
         return
@@ -228,7 +228,9 @@ def sample_dispr2022(fold: int, cells: TrainingCells, args: argparse.Namespace) 
         begun = time.monotonic()
         draw(parts[0], 2)
         of_step = (time.monotonic() - begun) / 2
-        steps = max(4, min(MOST_STEPS, int(args.sample_seconds / (of_step * len(parts)))))
+        if not args.steps:  # the first fold decides for all
+            args.steps = max(4, min(MOST_STEPS, int(args.sample_seconds / (of_step * len(parts)))))
+        steps = args.steps
         volumes = [draw(part, steps) for part in parts]
     drawn = torch.cat(volumes).unflatten(0, (len(cells), args.samples)).numpy()
     # What is all but empty or full is stored as that, or noise far from the surface would fill the files.
@@ -316,6 +318,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sample-batch", type=int, default=16)
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--sampler", default="ddpm")
+    parser.add_argument("--steps", type=int, default=0, help="of the sampler; 0: as many as the time allows")
     parser.add_argument("--eta", type=float, default=0.0)
     parser.add_argument("--report", type=int, default=100, help="optimiser steps between two lines")
     parser.add_argument("--most-bytes", type=int, default=62 * 2**20)
