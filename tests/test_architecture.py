@@ -35,7 +35,7 @@ FOREIGN = {
     "zarr": {"volumes"},
     "tifffile": {"inputs", "volumes"},
     "imagecodecs": {"inputs"},
-    "numba": {"shape", "inputs"},
+    "numba": {"shape", "inputs", "baselines"},
     "matplotlib": {"report"},
     "trimesh": {"volumes", "shape"},
     "safetensors": {"diffusion"},

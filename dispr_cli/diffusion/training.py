@@ -71,6 +71,8 @@ class Trainer:
         self.odds = torch.ones(len(cells)) if odds is None else torch.from_numpy(odds).float()
         self.num_cells, self.resident = len(cells), cells.resident(device)
         self.config, self.device, self.autocast = config, device, autocast
+        # Shapes stay the same, so it pays to let cuDNN try its kernels.
+        torch.backends.cudnn.benchmark = True
         torch.manual_seed(config.seed)
         self.denoiser = VolumeDenoiser(denoiser_config).place(device)
         self.average = VolumeDenoiser(denoiser_config).place(device).requires_grad_(False)

@@ -55,6 +55,7 @@ class TrainingEvents:
     progress: Callable[[Progress], None] = lambda progress: None
     held_out: Callable[[Progress, HeldOut], None] = lambda progress, metrics: None
     saved: Callable[[Path], None] = lambda path: None
+    average: Callable[[Progress, VolumeDenoiser], None] = lambda progress, average: None
 
 
 def train_denoiser(
@@ -116,6 +117,7 @@ def train_denoiser(
     def observe(progress: Progress, average: VolumeDenoiser) -> None:
         nonlocal saved_at, validated
         events.progress(progress)
+        events.average(progress, average)
         due = validations_due(progress.examples, progress.total)
         if held_out is not None and due > validated:
             events.held_out(progress, validate(average, held_out, device))
