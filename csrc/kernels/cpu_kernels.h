@@ -2,6 +2,7 @@
 // compiled with that instruction set's flags.
 #pragma once
 
+#include "attention_bf16_cpu.h"
 #include "attention_cpu.h"
 #include "convolution_cpu.h"
 #include "cpu.h"
@@ -31,6 +32,9 @@ void group_norm_backward(const GroupNormBackward& args, const Parallel& parallel
   DISPR_RUN_AS(group_norm_backward_as)
 }
 void attention_forward(const AttentionForward& args, const Parallel& parallel) {
+#ifdef DISPR_HAS_BF16_PRODUCTS
+  if (args.storage == Storage::bfloat16) return attention_forward_short(args, parallel);
+#endif
   DISPR_RUN_AS(attention_forward_as)
 }
 void convolution_forward(const ConvolutionForward& args, const Parallel& parallel) {

@@ -69,7 +69,12 @@ inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // --- what the vector type alone does not give in one instruction ---------------------------------------------------
 
-#if defined(__AVX2__) && DISPR_LANES == 8
+#if defined(__AVX512F__) && DISPR_LANES == 16
+inline FloatVector at_least(FloatVector low, FloatVector x) { return (FloatVector)_mm512_max_ps((__m512)low, (__m512)x); }
+inline FloatVector at_most(FloatVector high, FloatVector x) { return (FloatVector)_mm512_min_ps((__m512)high, (__m512)x); }
+inline WordVector widened(HalfWordVector v) { return (WordVector)_mm512_cvtepu16_epi32((__m256i)v); }
+inline HalfWordVector narrowed(WordVector v) { return (HalfWordVector)_mm512_cvtepi32_epi16((__m512i)v); }
+#elif defined(__AVX2__) && DISPR_LANES == 8
 inline FloatVector at_least(FloatVector low, FloatVector x) { return (FloatVector)_mm256_max_ps((__m256)low, (__m256)x); }
 inline FloatVector at_most(FloatVector high, FloatVector x) { return (FloatVector)_mm256_min_ps((__m256)high, (__m256)x); }
 inline WordVector widened(HalfWordVector v) { return (WordVector)_mm256_cvtepu16_epi32((__m128i)v); }
@@ -108,6 +113,12 @@ inline void store_lanes(float* p, FloatVector v) { __builtin_memcpy(p, &v, sizeo
 inline void store_lanes(double* p, double v) { *p = v; }
 
 // Round to nearest, ties to even; NaN stays NaN.
+#if defined(__AVX512BF16__) && DISPR_LANES == 16
+inline void store_lanes(Bfloat16* p, FloatVector v) {
+  const auto half = _mm512_cvtneps_pbh((__m512)v);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+#else
 inline void store_lanes(Bfloat16* p, FloatVector v) {
   const WordVector word = bit_cast<WordVector>(v);
   const WordVector rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
@@ -115,6 +126,7 @@ inline void store_lanes(Bfloat16* p, FloatVector v) {
   const HalfWordVector half = narrowed(v == v ? rounded : nan);
   __builtin_memcpy(p, &half, sizeof half);
 }
+#endif
 
 // A whole vector, or the first `count` lanes of one at the end of a row (the others read as zero).
 struct Whole {};
