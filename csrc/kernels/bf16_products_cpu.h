@@ -118,31 +118,51 @@ inline void store_side_by_side(Bfloat16* to, FloatVector first, FloatVector seco
   _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first));
 }
 
-// Turns 16 rows of 16 into columns: swaps halves, then quarters, then eighths, then neighbours.
+// Which lanes of two rows, `step` apart, meet at a step of a transposition: lanes whose bit `step` is set come from the
+// second row. `near` keeps the first row's lane 0, `far` the second row's last.
+struct Exchange {
+  int32_t near[4][16], far[4][16];
+  constexpr Exchange() : near{}, far{} {
+    for (int s = 0; s < 4; ++s)
+      for (int lane = 0; lane < 16; ++lane) {
+        const int step = 8 >> s, odd = lane & step;
+        near[s][lane] = odd ? 16 + lane - step : lane;
+        far[s][lane] = odd ? 16 + lane : lane + step;
+      }
+  }
+};
+alignas(64) constexpr Exchange kExchange;
+
+DISPR_INLINE FloatVector near_lanes(int s, FloatVector a, FloatVector b) {
+  return (FloatVector)_mm512_permutex2var_ps((__m512)a, _mm512_load_si512(kExchange.near[s]), (__m512)b);
+}
+DISPR_INLINE FloatVector far_lanes(int s, FloatVector a, FloatVector b) {
+  return (FloatVector)_mm512_permutex2var_ps((__m512)a, _mm512_load_si512(kExchange.far[s]), (__m512)b);
+}
+
+// Rows become columns: halves change places, then quarters, eighths and neighbours.
 DISPR_INLINE void transpose(FloatVector (&rows)[16]) {
-  alignas(64) static constexpr struct Orders {
-    int32_t near[4][16], far[4][16];
-    constexpr Orders() : near{}, far{} {
-      for (int s = 0; s < 4; ++s)
-        for (int lane = 0; lane < 16; ++lane) {
-          const int step = 8 >> s, odd = lane & step;
-          near[s][lane] = odd ? 16 + lane - step : lane;
-          far[s][lane] = odd ? 16 + lane : lane + step;
-        }
-    }
-  } orders;
   DISPR_UNROLL_FULLY
-  for (int s = 0; s < 4; ++s) {
-    const __m512i near = _mm512_load_si512(orders.near[s]), far = _mm512_load_si512(orders.far[s]);
+  for (int s = 0; s < 4; ++s)
     DISPR_UNROLL_FULLY
     for (int i = 0; i < 16; ++i) {
       const int step = 8 >> s;
       if (i & step) continue;
-      const __m512 a = (__m512)rows[i], b = (__m512)rows[i + step];
-      rows[i] = (FloatVector)_mm512_permutex2var_ps(a, near, b);
-      rows[i + step] = (FloatVector)_mm512_permutex2var_ps(a, far, b);
+      const FloatVector a = rows[i], b = rows[i + step];
+      rows[i] = near_lanes(s, a, b);
+      rows[i + step] = far_lanes(s, a, b);
     }
-  }
+}
+
+// Joins the lanes of each of 16 rows by `join`; lane r of the result is that of row r.
+template <class Join>
+DISPR_INLINE FloatVector join_lanes(FloatVector (&rows)[16], Join&& join) {
+  DISPR_UNROLL_FULLY
+  for (int s = 0; s < 4; ++s)
+    DISPR_UNROLL_FULLY
+    for (int i = 0; i < 8 >> s; ++i)
+      rows[i] = join(near_lanes(s, rows[i], rows[i + (8 >> s)]), far_lanes(s, rows[i], rows[i + (8 >> s)]));
+  return rows[0];
 }
 
 // Packs the rows of a weight matrix (outputs x inputs, float) as the panels of their transpose: inputs are rows of the
@@ -164,7 +184,7 @@ inline void pack_panels(const float* weight, int64_t outputs, int64_t inputs, in
 
 // 2^t for t <= 0 with a relative error of 7.5e-5, a fiftieth of bfloat16's rounding: 2^t = 2^floor(t) 2^r, the latter by
 // the minimax polynomial on [0, 1). Far below -126 it is zero.
-inline FloatVector exp2_short(FloatVector t) {
+inline FloatVector exp2_brief(FloatVector t) {
   const FloatVector r = (FloatVector)_mm512_reduce_ps((__m512)t, 0x09);  // t − floor(t)
   FloatVector p = r * 7.80245900e-2f + 2.26067230e-1f;
   p = p * r + 6.95833410e-1f;

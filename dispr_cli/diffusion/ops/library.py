@@ -36,7 +36,7 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
     plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
-    "Tensor? scale, Tensor? residual, float bound) -> Tensor",
+    "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
     plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 }
