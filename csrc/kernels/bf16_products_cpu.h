@@ -182,16 +182,6 @@ inline void pack_panels(const float* weight, int64_t outputs, int64_t inputs, in
     }
 }
 
-// 2^t for t <= 0 with a relative error of 7.5e-5, a fiftieth of bfloat16's rounding: 2^t = 2^floor(t) 2^r, the latter by
-// the minimax polynomial on [0, 1). Far below -126 it is zero.
-inline FloatVector exp2_brief(FloatVector t) {
-  const FloatVector r = (FloatVector)_mm512_reduce_ps((__m512)t, 0x09);  // t − floor(t)
-  FloatVector p = r * 7.80245900e-2f + 2.26067230e-1f;
-  p = p * r + 6.95833410e-1f;
-  p = p * r + 9.99925230e-1f;
-  return (FloatVector)_mm512_scalef_ps((__m512)p, (__m512)t);
-}
-
 }  // namespace
 }  // namespace DISPR_ISA
 }  // namespace dispr
