@@ -86,7 +86,9 @@ def open_tiff(path: Path, plane: int | None = None) -> Iterator[TiffPlanes]:
     with _complaints.listen() as heard:
         try:
             if directories_overlap(path):
-                raise damaged(path, "its directories lie on top of each other")
+                raise damaged(
+                    path, "its directories run in circles, are too many or lie on top of each other"
+                )
             with tifffile.TiffFile(path, _multifile=False) as tif:
                 yield TiffPlanes(path, tif, plane)
         except InputError as error:
