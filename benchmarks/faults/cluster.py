@@ -15,14 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.giver import SAMPLES, SEED
-from benchmarks.faults.harness import Bench, bench, contents, record, what_is_lost
+from benchmarks.faults.harness import Bench, bench, contents, what_is_lost
+from benchmarks.faults.trials import repeated
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.scale.shards import Job
@@ -148,15 +148,17 @@ def main() -> None:
         for name, (fault, trial) in FAULTS.items():
             if given.only not in (None, name):
                 continue
-            chance, losses, moments = random.Random(given.seed), [], Counter[str]()
-            for number in range(given.trials):
+
+            def once(
+                number: int, chance: random.Random, name: str = name, trial: Trial = trial
+            ) -> tuple[list[str], str | None]:
                 out, start = place.folder / f"{name}-{number}.zarr", time.monotonic()
-                moments[trial(place, out, cluster, chance)] += 1
+                moment, lost = trial(place, out, cluster, chance), what_is_lost(out, wanted)
                 print(f"{name} {number}: {time.monotonic() - start:.0f} s", flush=True)
-                if lost := what_is_lost(out, wanted):
-                    losses.append(f"trial {number}: {lost}")
                 shutil.rmtree(out, ignore_errors=True)
-            record(name, fault, given.trials, losses, **moments)
+                return [moment], lost
+
+            repeated(name, fault, given.trials, given.seed, once)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import random
 import shutil
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.faults.harness import Bench, bench, contents, record, what_is_lost
+from benchmarks.faults.harness import Bench, bench, contents, what_is_lost
+from benchmarks.faults.trials import repeated
 from dispr_cli.errors import StoreError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.volumes.layout import shard_file
@@ -216,14 +216,16 @@ def main() -> None:
         for name, (fault, trial) in FAULTS.items():
             if given.only not in (None, name):
                 continue
-            chance, losses, moments = random.Random(given.seed), [], Counter[str]()
-            for number in range(given.trials):
+
+            def once(
+                number: int, chance: random.Random, name: str = name, trial: Trial = trial
+            ) -> tuple[list[str], str | None]:
                 out = place.folder / f"{name}-{number}.zarr"
-                moments[trial(place, out, chance)] += 1
-                if lost := what_is_lost(out, wanted):
-                    losses.append(f"trial {number}: {lost}")
+                moment, lost = trial(place, out, chance), what_is_lost(out, wanted)
                 shutil.rmtree(out, ignore_errors=True)
-            record(name, fault, given.trials, losses, **moments)
+                return [moment], lost
+
+            repeated(name, fault, given.trials, given.seed, once)
 
 
 if __name__ == "__main__":

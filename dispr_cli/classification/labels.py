@@ -28,10 +28,10 @@ def read_labels(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            header, rows = reader.fieldnames, list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: the labels cannot be read ({error}).") from error
-    named, classed = (_column(path, reader.fieldnames, names) for names in (NAME_COLUMNS, CLASS_COLUMNS))
+    named, classed = (_column(path, header, names) for names in (NAME_COLUMNS, CLASS_COLUMNS))
     labels: dict[str, str] = {}
     for row in rows:
         cell, label = _without_suffix(row[named] or ""), (row[classed] or "").strip()

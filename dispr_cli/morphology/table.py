@@ -33,6 +33,8 @@ IDENTITY = (
 )
 """The columns before the features."""
 
+_GARBLED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureRow:
@@ -217,7 +219,7 @@ def read_table(path: Path) -> FeatureTable:
     """
     try:
         return _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    except (OSError, ValueError, KeyError, TypeError, csv.Error, pa.ArrowException) as error:
+    except (OSError, *_GARBLED, csv.Error, pa.ArrowException) as error:
         raise InputError(
             f"{path}: is not a table of features ({_short(error)}). Expected a .parquet or .csv file written "
             "by 'dispr features'."

@@ -20,6 +20,16 @@ DONE = "done"
 PENDING = "pending"
 FAILED = "failed: "
 
+_GARBLED = (
+    FileNotFoundError,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+
 Scalar = str | int | float | bool | None
 
 
@@ -135,7 +145,15 @@ def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
         shard_rows = ShardRows(rows, int(content["shard_bytes"]), digest, is_sealed(content))
         if shard_rows.is_sealed and not is_intact(content):
             return None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (
+        FileNotFoundError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ):
         return None
     return shard_rows if [row.name for row in rows] == list(names) else None
 

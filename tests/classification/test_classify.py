@@ -140,6 +140,7 @@ def test_labels_from_a_file_and_chosen_classes(truth: Path, predicted: Path, tmp
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("", "no column cell"),
         ("a,b\n1,2\n", "no column cell"),
         ("cell,colour\n1,2\n", "no column class"),
         ("cell,class\na,1\na.tif,2\n", "expected one"),

@@ -13,7 +13,7 @@ from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.morphology import sources
 from dispr_cli.morphology.measure import in_order, measure_to_table
 from dispr_cli.morphology.sources import find_shapes
-from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, read_table
+from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, facts_file, read_table
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
 from dispr_cli.volumes.create import create_or_resume
@@ -237,3 +237,10 @@ def test_in_order_yields_in_order_and_an_error_where_it_belongs() -> None:
         assert list(in_order(work, range(7), pool, 2)) == [item * item for item in range(7)]
         with pytest.raises(CellError, match="seven"):
             list(in_order(work, range(20), pool, 4))
+
+
+def test_facts_nested_too_deep_are_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("cell\na\n")
+    facts_file(tmp_path / "t.csv").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is not a table of features"):
+        read_table(tmp_path / "t.csv")
