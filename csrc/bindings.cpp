@@ -20,12 +20,20 @@ struct OnCpu {
   static void run(const Tensor&, const AttentionForward& args) { cpu_kernels().attention_forward(args, threads); }
   static void run(const Tensor&, const ConvolutionForward& args) { cpu_kernels().convolution_forward(args, threads); }
   static void run(const Tensor&, const PatchProjection& args) { cpu_kernels().patch_projection(args, threads); }
+  static void run(const Tensor&, const ConvolutionWeights& args) { run_if_there(cpu_kernels().pack_convolution, args); }
+  static void run(const Tensor&, const BriefConvolution& args) { run_if_there(cpu_kernels().convolution_brief, args); }
 
  private:
   static void run_on_torch_threads(int64_t tasks, int64_t grain, Parallel::Body body, void* context) {
     check(torch_parallel_for(0, tasks, grain, body, context), "run a kernel's tasks");
   }
   static constexpr Parallel threads{run_on_torch_threads};
+
+  template <class Args>
+  static void run_if_there(void (*kernel)(const Args&, const Parallel&), const Args& args) {
+    if (!kernel) throw std::runtime_error("dispr kernels: this instruction set has no convolution in bfloat16");
+    kernel(args, threads);
+  }
 };
 
 #ifdef DISPR_CUDA
@@ -78,7 +86,9 @@ const bool registered = [] {
                        {"group_norm_silu_backward", group_norm_silu_backward<OnCpu>},
                        {"attention_3d", attention_3d<OnCpu>},
                        {"convolution_3d", convolution_3d<OnCpu>},
-                       {"patch_projection", patch_projection<OnCpu>}});
+                       {"patch_projection", patch_projection<OnCpu>},
+                       {"pack_convolution", pack_convolution<OnCpu>},
+                       {"convolve_packed", convolve_packed<OnCpu>}});
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
                         {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},
@@ -95,6 +105,7 @@ const bool registered = [] {
 
 DISPR_EXPORT const char* dispr_instruction_set() { return dispr::cpu_kernels().instruction_set; }
 DISPR_EXPORT int dispr_choose_instruction_set(const char* name) { return dispr::choose_cpu_kernels(name); }
+DISPR_EXPORT int dispr_convolves_brief() { return dispr::cpu_kernels().convolution_brief != nullptr; }
 DISPR_EXPORT int dispr_has_cuda() {
 #ifdef DISPR_CUDA
   return 1;

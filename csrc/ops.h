@@ -95,6 +95,35 @@ void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
   stack[0] = in.result(std::move(y));
 }
 
+// pack_convolution(weight) -> panels
+template <class Device>
+void pack_convolution(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {false, false});
+  if (in.storage != Storage::float32) throw std::runtime_error("dispr kernels: weights to be packed must be float32");
+  const Sizes strides = in.x.strides();
+  ConvolutionWeights args{in.sizes[1], in.sizes[0], in.x.data(), strides[0], strides[1], strides[4], nullptr};
+  Tensor panels = empty_strided({args.elements()}, {1}, aoti_torch_dtype_bfloat16(), in.x);
+  args.panels = panels.data();
+  Device::run(in.x, args);
+  stack[0] = word_from(std::move(panels));
+}
+
+// convolve_packed(x, panels, bias?, residual?, outputs) -> y, all bfloat16 and bias float
+template <class Device>
+void convolve_packed(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {true, false});
+  const Tensor panels = tensor_from(stack[1]), bias = in.parameter(optional_tensor_from(stack[2]));
+  const Tensor residual = in.like_x(optional_tensor_from(stack[3]));
+  const Sizes &x = in.sizes, sizes{x[0], int_from(stack[4]), x[2], x[3], x[4]};
+  const ConvolutionWeights weights{x[1], sizes[1], nullptr, 0, 0, 0, nullptr};
+  if (in.storage != Storage::bfloat16 || panels.dtype() != in.dtype || product(panels.sizes()) != weights.elements())
+    throw std::runtime_error("dispr kernels: x and the packed weights do not fit each other");
+  Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
+  Device::run(in.x, BriefConvolution{x[0], x[1], sizes[1], x[2], x[3], x[4], in.x.data(), panels.data(), bias.data(),
+                                     residual.data(), y.data()});
+  stack[0] = in.result(std::move(y));
+}
+
 // patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound, brief, wide) -> y, always
 // channels-last
 template <class Device>

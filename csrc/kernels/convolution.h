@@ -18,4 +18,21 @@ struct ConvolutionForward {
   void* y;
 };
 
+// The same in bfloat16, with weights packed before; bias is float. All tensors have their channels side by side.
+struct BriefConvolution {
+  int64_t samples, in_channels, out_channels, depth, height, width;
+  const void *x, *panels, *bias, *residual;
+  void* y;
+};
+
+// float weights to be packed, as described above, into bfloat16 `panels`: outputs and inputs filled up to multiples of 32.
+struct ConvolutionWeights {
+  int64_t in_channels, out_channels;
+  const void* weight;
+  int64_t out_stride, in_stride, tap_stride;
+  void* panels;
+
+  int64_t elements() const { return (out_channels + 31) / 32 * 32 * 27 * ((in_channels + 31) / 32 * 32); }
+};
+
 }  // namespace dispr

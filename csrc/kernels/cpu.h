@@ -15,6 +15,9 @@ struct CpuKernels {
   void (*attention_forward)(const AttentionForward&, const Parallel&);
   void (*convolution_forward)(const ConvolutionForward&, const Parallel&);
   void (*patch_projection)(const PatchProjection&, const Parallel&);
+  // Null where PyTorch's own convolution in bfloat16 is the better one.
+  void (*pack_convolution)(const ConvolutionWeights&, const Parallel&);
+  void (*convolution_brief)(const BriefConvolution&, const Parallel&);
 };
 
 // The best table this processor can run, or the one chosen by choose_cpu_kernels.

@@ -4,6 +4,7 @@
 
 #include "attention_bf16_cpu.h"
 #include "attention_cpu.h"
+#include "convolution_bf16_cpu.h"
 #include "convolution_cpu.h"
 #include "cpu.h"
 #include "group_norm_cpu.h"
@@ -63,7 +64,12 @@ void patch_projection(const PatchProjection& args, const Parallel& parallel) {
 
 extern const CpuKernels kernels;
 const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
-                         convolution_forward, patch_projection};
+                         convolution_forward, patch_projection,
+#ifdef DISPR_HAS_BRIEF_CONVOLUTION
+                         pack_convolution, convolution_brief};
+#else
+                         nullptr, nullptr};
+#endif
 
 }  // namespace DISPR_ISA
 }  // namespace dispr

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dispr_cli.diffusion.ops.plain import patch_product_dtype, patch_rows
+from dispr_cli.diffusion.ops.plain import patch_rows, product_dtype
 
 MATRIX_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 """Operations of PyTorch that count beside convolutions; what ours hold is written out as PyTorch's."""
@@ -46,9 +46,9 @@ class _Recorder(TorchDispatchMode):
         name, named = func.overloadpacket.__name__, kwargs or {}
         if name == "convolution":
             self.products.append(_convolution(args, lambda: func(*args, **named)))
-        elif name == "convolution_3d":
-            x, weight, bias, _residual = args
-            self.products.append(_convolution(args, lambda: F.conv3d(x, weight, bias, padding=1)))
+        elif name in ("convolution_3d", "convolution_3d_brief"):
+            x, weight, bias = (_rounded(given, name.endswith("brief")) for given in args[:3])
+            self.products.append(_convolution((x, weight), lambda: F.conv3d(x, weight, bias, padding=1)))
         elif name == "patch_projection":
             self.products.append(_projection(*args))
         elif name in MATRIX_PRODUCTS:
@@ -87,10 +87,14 @@ def attention_products(x: torch.Tensor, heads: int, _groups: int, *parameters: A
     ]
 
 
+def _rounded(given: Any, brief: bool) -> Any:
+    return None if given is None else given.to(product_dtype(given.dtype, brief))
+
+
 def _projection(x: torch.Tensor, weight: torch.Tensor, _bias: object, gather: int, *rest: Any) -> Product:
     *_, brief, _wide = rest
-    factors = patch_product_dtype(x.dtype, brief)
-    return _product_into("projection", torch.mm, patch_rows(x, gather).to(factors), weight.t().to(factors))
+    rows = _rounded(patch_rows(x, gather), brief)
+    return _product_into("projection", torch.mm, rows, _rounded(weight.t(), brief))
 
 
 def _product_into(

@@ -14,7 +14,12 @@ from dispr_cli.diffusion.ops import plain
 PREFIX = "compiled_"
 """What the compiled operators are called; the public ones choose between them and plain PyTorch."""
 
-LEFT_TO_PYTORCH = (plain.attention_3d_backward, plain.convolution_3d, plain.patch_projection)
+LEFT_TO_PYTORCH = (
+    plain.attention_3d_backward,
+    plain.convolution_3d,
+    plain.convolution_3d_brief,
+    plain.patch_projection,
+)
 """Recomputed with PyTorch's own operations everywhere; cuDNN's."""
 
 FUSED_TOKENS = 1024

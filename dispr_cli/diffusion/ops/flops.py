@@ -26,7 +26,7 @@ def _projection(x: Any, weight: Any, _bias: Any, gather: int, *_: Any, **__: Any
     return int(2 * tokens * weight[0] * weight[1])
 
 
-@register_flop_formula(torch.ops.dispr.convolution_3d)
+@register_flop_formula([torch.ops.dispr.convolution_3d, torch.ops.dispr.convolution_3d_brief])
 def _convolution(x: Any, weight: Any, *_: Any, **__: Any) -> int:
     """Count the definition's products, whichever way they are computed."""
     N, C, *space = x

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from dispr_cli.diffusion.ops import cuda, plain
+from dispr_cli.diffusion.ops import brief, cuda, plain
 from dispr_cli.errors import ConfigError
 
 KERNELS_VARIABLE = "DISPR_KERNELS"
@@ -35,6 +35,7 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
     plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
+    plain.convolution_3d_brief: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
     "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
     plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
@@ -96,6 +97,11 @@ def choose_instruction_set(name: str) -> bool:
         False if this processor or this build has none of that name; nothing changes then.
     """
     return _NATIVE is not None and bool(_NATIVE.dispr_choose_instruction_set(name.encode()))
+
+
+def convolves_brief() -> bool:
+    """Tell whether the kernels chosen have a convolution in bfloat16 of their own."""
+    return _NATIVE is not None and bool(_NATIVE.dispr_convolves_brief())
 
 
 @contextmanager
@@ -163,6 +169,7 @@ def _load_native() -> tuple[ctypes.CDLL | None, str | None]:
     except OSError as error:
         return None, f"{path} cannot be loaded ({error}); reinstall dispr"
     native.dispr_instruction_set.restype = ctypes.c_char_p
+    brief.register(LIBRARY, convolves_brief)
     if native.dispr_has_cuda():
         cuda.register(LIBRARY, _SCHEMAS)
     return native, None

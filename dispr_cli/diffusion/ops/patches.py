@@ -54,7 +54,7 @@ def patch_projection(
     bound
         The result is clipped to [-bound, bound]; negative for no bound. Without gradient.
     wide
-        The result is float32 also where autocast has the factors rounded to bfloat16, and the result with them.
+        The result is float32 also where autocast has the factors rounded to bfloat16, and it with them.
 
     Returns
     -------
@@ -110,7 +110,10 @@ def _check_shapes(
 def _fake(
     x: Tensor, weight: Tensor, _: Tensor | None, gather: int, scatter: int, repeat: bool, *rest: Any
 ) -> Tensor:
-    shape, dtype = _result_shape(x, weight, gather, scatter, repeat), plain.patch_result_dtype(x.dtype, *rest[-2:])
+    shape, dtype = (
+        _result_shape(x, weight, gather, scatter, repeat),
+        plain.patch_result_dtype(x.dtype, *rest[-2:]),
+    )
     return torch.empty(shape, dtype=dtype, device=x.device, memory_format=torch.channels_last_3d)
 
 
@@ -132,7 +135,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_bias = None if ctx.bias_dtype is None else rows.sum(0, dtype=ctx.bias_dtype)
     if scale is not None:
         rows = rows * scale.repeat_interleave(math.prod(tokens))[:, None]
-    factors = plain.patch_product_dtype(x.dtype, ctx.brief)
+    factors = plain.product_dtype(x.dtype, ctx.brief)
     rows = rows.to(factors)
     grad_x = plain.volume_of_rows(rows @ weight.to(factors), N, tokens, ctx.gather).to(x.dtype)
     grad_weight = (rows.t() @ plain.patch_rows(x, ctx.gather).to(factors)).to(weight.dtype)

@@ -146,6 +146,13 @@ def convolution_3d(
     return y.to(x.dtype).contiguous(memory_format=output_format(x))
 
 
+def convolution_3d_brief(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None
+) -> Tensor:
+    """As :func:`convolution_3d` with everything rounded to bfloat16."""
+    return convolution_3d(x.bfloat16(), weight, bias, None if residual is None else residual.bfloat16())
+
+
 def patch_rows(x: Tensor, side: int) -> Tensor:
     """One row for each patch of ``side``³ voxels, voxel by voxel: (N, C, D, H, W) -> (M, side³ C)."""
     N, C, D, H, W = x.shape
@@ -201,20 +208,20 @@ def patch_projection(
     wide: bool,
 ) -> Tensor:
     """Return a linear map of patches of ``gather``³ voxels, laid out as patches of ``scatter``³ voxels."""
-    factors = patch_product_dtype(x.dtype, brief)
+    factors = product_dtype(x.dtype, brief)
     weight, bias = weight.to(factors), None if bias is None else bias.to(factors)
     y = project_patches(x.to(factors), weight, bias, gather, scatter, repeat, scale, residual, bound)
     return y.to(patch_result_dtype(x.dtype, brief, wide)).contiguous(memory_format=torch.channels_last_3d)
 
 
-def patch_product_dtype(dtype: torch.dtype, brief: bool) -> torch.dtype:
-    """Precision of the factors of :func:`patch_projection`: ``brief`` for bfloat16, except in float64."""
+def product_dtype(dtype: torch.dtype, brief: bool) -> torch.dtype:
+    """Precision of the factors of products: ``brief`` for bfloat16, except in float64."""
     return torch.bfloat16 if brief and dtype != torch.float64 else dtype
 
 
 def patch_result_dtype(dtype: torch.dtype, brief: bool, wide: bool) -> torch.dtype:
     """Precision of its result: that of the factors, or ``wide`` for float32, except in float64."""
-    return torch.float32 if wide and dtype != torch.float64 else patch_product_dtype(dtype, brief)
+    return torch.float32 if wide and dtype != torch.float64 else product_dtype(dtype, brief)
 
 
 def attention_3d_backward(

@@ -14,6 +14,7 @@ SHAPES = [
     ((2, 32, 4, 4, 4), 2, 8),
     ((1, 24, 3, 5, 7), 3, 4),  # odd numbers of tokens, heads narrower than a vector
     ((2, 64, 8, 8, 8), 1, 8),  # one wide head, several blocks of keys
+    ((1, 96, 3, 5, 9), 2, 6),  # heads between two powers of two, the last block of keys not full
     ((3, 20, 5, 1, 1), 4, 5),  # fewer tokens than a tile has rows
     ((2, 8, 1, 1, 1), 2, 2),  # one token attends to itself
     ((17, 6, 2, 2, 2), 6, 1),  # one channel to a head, a large odd batch
@@ -46,9 +47,10 @@ def test_error_is_within_the_law(
             assert_law(y, by_plain, truth, (channels_last, dtype))
 
 
-def test_scores_far_apart_neither_overflow_nor_vanish(instruction_set: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_scores_far_apart_neither_overflow_nor_vanish(dtype: torch.dtype, instruction_set: str) -> None:
     torch.manual_seed(0)
-    x, *parameters = draw((1, 16, 4, 8, 8), torch.float32, True)
+    x, *parameters = draw((1, 16, 4, 8, 8), dtype, True)
     parameters[2] *= 40  # scores of several thousands
     y = attention_3d(x, 2, 4, *parameters)
     truth = plain.attention_3d(x.double(), 2, 4, *as_float64(*parameters), 1e-5)
@@ -56,15 +58,20 @@ def test_scores_far_apart_neither_overflow_nor_vanish(instruction_set: str) -> N
     assert_law(y, by_plain, truth, "far apart")
 
 
-def test_results_depend_neither_on_threads_nor_on_the_batch(instruction_set: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_results_depend_neither_on_threads_nor_on_the_batch_nor_on_calls_before(
+    dtype: torch.dtype, instruction_set: str
+) -> None:
     torch.manual_seed(1)
-    x, *parameters = draw((3, 32, 7, 7, 7), torch.float32, True)
+    x, *parameters = draw((3, 32, 7, 7, 7), dtype, True)
     before = torch.get_num_threads()
     try:
         results = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             results.append(attention_3d(x, 4, 8, *parameters))
+            # What a call has left behind in memory that is used again must not come back.
+            assert attention_3d(torch.full_like(x, torch.nan), 4, 8, *parameters).isnan().all()
     finally:
         torch.set_num_threads(before)
     assert torch.equal(results[0], results[1])
@@ -74,11 +81,12 @@ def test_results_depend_neither_on_threads_nor_on_the_batch(instruction_set: str
 
 
 def test_every_element_of_the_result_is_written(instruction_set: str) -> None:
-    x, *parameters = draw((2, 20, 3, 5, 7), torch.float32, True)
-    for _ in range(3):
-        poison = [torch.full(x.shape, float("nan")) for _ in range(6)]
-        del poison
-        assert attention_3d(x, 2, 5, *parameters).isfinite().all()
+    for dtype in (torch.float32, torch.bfloat16):
+        x, *parameters = draw((2, 20, 3, 5, 7), dtype, True)
+        for _ in range(3):
+            poison = [torch.full(x.shape, float("nan"), dtype=dtype) for _ in range(6)]
+            del poison
+            assert attention_3d(x, 2, 5, *parameters).isfinite().all()
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

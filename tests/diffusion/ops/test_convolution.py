@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from dispr_cli.diffusion.ops import convolution_3d, plain
+from dispr_cli.diffusion.ops import convolution_3d, library, plain
 from dispr_cli.errors import ConfigError
 from tests.diffusion.ops.law import DTYPES, as_float64, assert_law, laid_out
 
@@ -130,12 +130,78 @@ def test_operator_holds_to_the_contract_of_custom_operators() -> None:
         torch.library.opcheck(torch.ops.dispr.convolution_3d, (*case[:2], None, None))
 
 
-def test_lower_precision_is_left_to_pytorch() -> None:
+@pytest.mark.parametrize(("shape", "outputs"), [*SHAPES, ((2, 40, 3, 5, 16), 48), ((1, 32, 2, 3, 32), 32)])
+def test_error_of_bfloat16_is_within_the_law(
+    shape: tuple[int, ...], outputs: int, instruction_set: str
+) -> None:
+    torch.manual_seed(sum(shape))
+    for channels_last in (False, True):
+        for dtype in (torch.float32, torch.bfloat16):
+            case = draw(shape, outputs, dtype, channels_last)
+            for inputs in (case, (*case[:2], None, None)):
+                y = torch.ops.dispr.convolution_3d_brief(*inputs)
+                by_plain = plain.convolution_3d_brief(*inputs)
+                truth = plain.convolution_3d(*as_float64(*inputs))
+                assert y.dtype == torch.bfloat16
+                assert y.is_contiguous(memory_format=plain.output_format(inputs[0]))
+                assert_law(y, by_plain, truth, (channels_last, dtype, inputs[2] is None))
+
+
+def test_bfloat16_depends_neither_on_threads_nor_on_the_batch_nor_on_calls_before() -> None:
+    torch.manual_seed(5)
+    x, weight, bias, residual = draw((5, 40, 7, 6, 7), 24, torch.bfloat16, True)
+    run = torch.ops.dispr.convolution_3d_brief
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(run(x, weight, bias, residual))
+            assert (
+                run(torch.full_like(x, torch.nan), weight, None, None).isnan().all()
+            )  # and stays in no memory used again
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+    if not library.convolves_brief():
+        return  # PyTorch's own chooses by batch
+    alone = [run(x[n : n + 1], weight, bias, residual[n : n + 1]) for n in range(5)]
+    assert torch.equal(torch.cat(alone), results[0])
+
+
+def test_weights_prepared_once_follow_their_parameter() -> None:
+    torch.manual_seed(6)
+    x, weight, *_ = draw((1, 8, 4, 4, 4), 8, torch.float32, True)
+    run, parameter = torch.ops.dispr.convolution_3d_brief, torch.nn.Parameter(weight.clone())
+    with torch.no_grad():
+        first = run(x, parameter, None, None)
+        assert torch.equal(run(x, parameter, None, None), first)
+        parameter.mul_(2.0)
+        assert torch.equal(run(x, parameter, None, None), 2 * first)
+        parameter.data = -2 * parameter.data.contiguous()
+        assert torch.equal(run(x, parameter, None, None), -4 * first)
+    with torch.inference_mode():
+        assert torch.equal(run(x, weight.clone(), None, None), first)
+
+
+def test_autocast_on_the_cpu_takes_bfloat16_with_gradients_and_without() -> None:
+    torch.manual_seed(7)
     x, weight, bias, residual = draw((2, 8, 4, 4, 4), 8, torch.float32, True)
+    weight.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        assert convolution_3d(x, weight, bias).dtype == torch.bfloat16
         expected = residual + F.conv3d(x, weight, bias, padding=1)
         assert torch.equal(convolution_3d(x, weight, bias, residual), expected)
+        with torch.no_grad():
+            y = convolution_3d(x, weight, bias, residual)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), expected, rtol=0.02, atol=0.02)
+
+
+def test_the_operator_for_bfloat16_holds_to_the_contract() -> None:
+    for channels_last in (False, True):
+        case = draw((2, 5, 3, 2, 4), 6, torch.bfloat16, channels_last)
+        torch.library.opcheck(torch.ops.dispr.convolution_3d_brief, case)
 
 
 def test_its_arithmetic_is_counted_as_the_definition_has_it() -> None:

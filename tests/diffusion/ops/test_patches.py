@@ -48,7 +48,7 @@ def draw(
 def run(op: Any, given: dict[str, Any]) -> Tensor:
     """Call an operator, whose arguments have neither names nor defaults."""
     defaults = {"bias": None, "gather": 1, "scatter": 1, "repeat": False}
-    defaults |= {"scale": None, "residual": None, "bound": -1.0}
+    defaults |= {"scale": None, "residual": None, "bound": -1.0, "brief": False, "wide": False}
     y: Tensor = op(given["x"], given["weight"], *({**defaults, **given}[name] for name in defaults))
     return y
 
@@ -68,6 +68,25 @@ def test_error_is_within_the_law(
                 truth = run(plain.patch_projection, exact)
                 assert y.is_contiguous(memory_format=torch.channels_last_3d)
                 assert_law(y, by_plain, truth, (channels_last, dtype, len(given)))
+
+
+@pytest.mark.parametrize(("shape", "outputs", "options"), CASES)
+def test_error_with_factors_of_bfloat16_is_within_the_law(
+    shape: tuple[int, ...], outputs: int, options: dict[str, Any], instruction_set: str
+) -> None:
+    torch.manual_seed(sum(shape))
+    for wide in (False, True):
+        for dtype in (torch.float32, torch.bfloat16):
+            whole = draw(shape, outputs, options, dtype, True) | {"bound": 1.5, "brief": True, "wide": wide}
+            whole["residual"] = whole["residual"].to(torch.float32 if wide else torch.bfloat16)
+            bare = {name: whole[name] for name in ("x", "weight", "brief", "wide", *options)}
+            for given in (whole, bare):
+                exact = {n: v.double() if isinstance(v, Tensor) else v for n, v in given.items()}
+                y, by_plain = (run(ops.patch_projection, given) for ops in (torch.ops.dispr, plain))
+                assert y.dtype == (torch.float32 if wide else torch.bfloat16)
+                # A wide result keeps what bfloat16 has left of the factors.
+                terms = 2.0**16 / 2 * y.abs().max().item() if wide and y.numel() else 0.0
+                assert_law(y, by_plain, run(plain.patch_projection, exact), (wide, dtype, len(given)), terms)
 
 
 def test_it_is_the_convolutions_it_stands_for(instruction_set: str) -> None:
@@ -152,6 +171,7 @@ def test_operator_holds_to_the_contract_of_custom_operators() -> None:
         for name in ("x", "weight", "bias", "residual"):
             given[name].requires_grad_()
         run(check, given)
+        run(check, given | {"brief": True, "wide": True})
 
 
 def test_lower_precision_follows_autocast() -> None:
@@ -161,6 +181,22 @@ def test_lower_precision_follows_autocast() -> None:
     assert y.dtype == torch.bfloat16
     full = patch_projection(given["x"], given["weight"], given["bias"], gather=2)
     torch.testing.assert_close(y.float(), full, rtol=0.05, atol=0.05)
+
+
+def test_gradients_in_lower_precision_are_those_of_float32_rounded() -> None:
+    torch.manual_seed(3)
+    given = draw((2, 4, 4, 4, 4), 8, {"gather": 2}, torch.float32, True)
+    names = ("x", "weight", "bias", "residual")
+    gradients = []
+    for enabled in (False, True):
+        leaves = {name: given[name].clone().requires_grad_() for name in names}
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = patch_projection(**(given | leaves))
+        grad = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
+        gradients.append(torch.autograd.grad(y, list(leaves.values()), grad.to(y.dtype)))
+    for brief, full in zip(*reversed(gradients), strict=True):
+        assert brief.dtype == full.dtype
+        torch.testing.assert_close(brief, full, rtol=0.05, atol=0.02 * full.abs().max().item())
 
 
 def test_its_arithmetic_is_counted() -> None:
