@@ -95,23 +95,30 @@ void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
   stack[0] = in.result(std::move(y));
 }
 
-// patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound) -> y, always channels-last
+// patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound, brief, wide) -> y, always
+// channels-last
 template <class Device>
 void patch_projection(StableIValue* stack, uint64_t, uint64_t) {
   const Input in(tensor_from(stack[0]), {true, Device::reads_float16});
   const Tensor weight = in.parameter(tensor_from(stack[1])), bias = in.parameter(optional_tensor_from(stack[2]));
   const int64_t gather = int_from(stack[3]), scatter = int_from(stack[4]), repeat = int_from(stack[5]) & 1;
   const Tensor scale = in.parameter(optional_tensor_from(stack[6]));
-  const Tensor residual = in.like_x(optional_tensor_from(stack[7]));
+  const bool brief = (int_from(stack[9]) & 1) && in.storage != Storage::float64, wide = int_from(stack[10]) & 1;
+  const int32_t given = in.storage == Storage::float64 ? in.dtype
+                        : wide                         ? aoti_torch_dtype_float32()
+                        : brief                        ? aoti_torch_dtype_bfloat16()
+                                                       : in.given_dtype;
+  const int32_t dtype = given == aoti_torch_dtype_float16() && !Device::reads_float16 ? in.dtype : given;
+  const Tensor residual = laid_out(optional_tensor_from(stack[7]), true, dtype);
   const Sizes& x = in.sizes;
   const int64_t outputs = weight.sizes()[0], depth = x[2] / gather, height = x[3] / gather, width = x[4] / gather;
   const int64_t channels = repeat ? outputs : outputs / (scatter * scatter * scatter);
   const Sizes sizes{x[0], channels, depth * scatter, height * scatter, width * scatter};
-  Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
+  Tensor y = empty_strided(sizes, dense_strides(sizes, true), dtype, in.x);
   Device::run(in.x, PatchProjection{x[0], depth, height, width, weight.sizes()[1], outputs, gather, scatter, repeat != 0,
-                                    in.storage, float_from(stack[8]), in.x.data(), weight.data(), bias.data(),
-                                    scale.data(), residual.data(), y.data()});
-  stack[0] = word_from(laid_out(std::move(y), true, in.given_dtype));
+                                    brief, in.storage, storage_of(dtype), float_from(stack[8]), in.x.data(),
+                                    weight.data(), bias.data(), scale.data(), residual.data(), y.data()});
+  stack[0] = word_from(laid_out(std::move(y), true, given));
 }
 
 }  // namespace dispr

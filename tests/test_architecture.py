@@ -37,7 +37,7 @@ FOREIGN = {
     "google_crc32c": {"volumes"},
     "tifffile": {"inputs", "volumes"},
     "imagecodecs": {"inputs"},
-    "numba": {"shape", "inputs"},
+    "numba": {"shape", "inputs", "baselines"},
     "matplotlib": {"report"},
     "trimesh": {"volumes", "shape"},
     "safetensors": {"diffusion"},

@@ -56,11 +56,11 @@ class Pool {
   }
 
  private:
-  static constexpr int kBlocks = 16;
+  static constexpr int kBlocks = 24;
 #ifdef __SANITIZE_ADDRESS__
   static constexpr size_t kSmall = SIZE_MAX;  // a block larger than asked for would hide a step too far
 #else
-  static constexpr size_t kSmall = 64 * 1024;
+  static constexpr size_t kSmall = 4 * 1024;
 #endif
   Block free_[kBlocks];
   int count_ = 0;

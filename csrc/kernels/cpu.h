@@ -20,7 +20,7 @@ struct CpuKernels {
 // The best table this processor can run, or the one chosen by choose_cpu_kernels.
 const CpuKernels& cpu_kernels();
 
-// Chooses by name ("avx2", "generic"; "" for the best one); false if this processor or build has none such.
+// Chooses by name ("amx", "avx2", "generic" ...; "" for the best one); false if this processor or build has none such.
 bool choose_cpu_kernels(const char* instruction_set);
 
 }  // namespace dispr

@@ -2,12 +2,13 @@
 // compiled with that instruction set's flags.
 #pragma once
 
+#include "attention_bf16_cpu.h"
 #include "attention_cpu.h"
 #include "convolution_cpu.h"
 #include "cpu.h"
 #include "group_norm_cpu.h"
 #include "group_norm_cpu_backward.h"
-#include "patches_cpu.h"
+#include "patches_bf16_cpu.h"
 
 #define DISPR_TEXT(name) #name
 #define DISPR_NAME(name) DISPR_TEXT(name)
@@ -31,13 +32,31 @@ void group_norm_backward(const GroupNormBackward& args, const Parallel& parallel
   DISPR_RUN_AS(group_norm_backward_as)
 }
 void attention_forward(const AttentionForward& args, const Parallel& parallel) {
+#ifdef DISPR_HAS_BF16_PRODUCTS
+  if (args.storage == Storage::bfloat16) return attention_forward_brief(args, parallel);
+#endif
   DISPR_RUN_AS(attention_forward_as)
 }
 void convolution_forward(const ConvolutionForward& args, const Parallel& parallel) {
   DISPR_RUN_AS(convolution_forward_as)
 }
+template <class V, class S, class To>
+void patch_projection_from_to(const PatchProjection& args, const Parallel& parallel) {
+#ifdef DISPR_HAS_BF16_PRODUCTS
+  if constexpr (!std::is_same_v<V, double>)
+    if (args.brief) return patch_projection_brief<S, To>(args, parallel);
+#endif
+  patch_projection_as<V, S, To>(args, parallel);
+}
+
 void patch_projection(const PatchProjection& args, const Parallel& parallel) {
-  DISPR_RUN_AS(patch_projection_as)
+  if (args.storage == Storage::float64) return patch_projection_from_to<double, double, double>(args, parallel);
+  const bool from_brief = args.storage == Storage::bfloat16, to_brief = args.result == Storage::bfloat16;
+  const auto run = from_brief ? (to_brief ? patch_projection_from_to<FloatVector, Bfloat16, Bfloat16>
+                                          : patch_projection_from_to<FloatVector, Bfloat16, float>)
+                              : (to_brief ? patch_projection_from_to<FloatVector, float, Bfloat16>
+                                          : patch_projection_from_to<FloatVector, float, float>);
+  run(args, parallel);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kBlock = 4096;          // elements whose deviations are taken from their own mean, in level-1 cache
 constexpr int64_t kTask = 32768;          // elements of one task
-constexpr int64_t kSamplesAtOnce = 1 << 20;  // elements between the two passes, so that pass 2 finds x in cache
+constexpr int64_t kSamplesAtOnce = 1 << 19;  // elements between the two passes, so that pass 2 finds x in cache
 
 // How a sample is cut. Channels-last: a task is `segment` voxels with all their channels. Contiguous: `segment` voxels
 // of one channel. Rows of per-channel numbers are padded to `stride`, so that whole vectors may be read from them.
@@ -84,49 +84,92 @@ inline Moments<double> corrected(double count, double mean, double deviations, d
 
 inline bool is_finite(double value) { return value - value == 0; }
 
-// Moments of each of K vectors of neighbouring channels over the rows of a block, joined into mean and m2.
+// Corrects the moments of N channels over a block of rows and joins them with those of the rows before it. `exact` takes
+// a channel's moments again. Loops of known length, which compilers turn into vectors.
+template <int N, class V, class Exact>
+DISPR_INLINE void join_block(const V* average, const V* deviations, const V* squares, int64_t rows, int64_t rows_before,
+                             double* mean, double* m2, Exact&& exact) {
+  ScalarOf<V> lanes[3][N];
+  __builtin_memcpy(lanes[0], average, sizeof lanes[0]);
+  __builtin_memcpy(lanes[1], deviations, sizeof lanes[1]);
+  __builtin_memcpy(lanes[2], squares, sizeof lanes[2]);
+  double here[2][N], before[2][N] = {};
+  for (int i = 0; i < N; ++i) {
+    const Moments<double> b = corrected(double(rows), lanes[0][i], lanes[1][i], lanes[2][i]);
+    here[0][i] = b.mean;
+    here[1][i] = b.m2;
+  }
+  bool finite = true;
+  for (int i = 0; i < N; ++i) finite = finite & is_finite(here[1][i]);
+  for (int i = 0; __builtin_expect(!finite, 0) && i < N; ++i) {
+    if (is_finite(here[1][i])) continue;
+    const Moments<double> b = exact(i);
+    here[0][i] = b.mean;
+    here[1][i] = b.m2;
+  }
+  if (rows_before) {
+    __builtin_memcpy(before[0], mean, sizeof before[0]);
+    __builtin_memcpy(before[1], m2, sizeof before[1]);
+  }
+  const double share = double(rows) / double(rows_before + rows), weight = share * double(rows_before);
+  for (int i = 0; i < N; ++i) {
+    const double delta = here[0][i] - before[0][i];
+    before[0][i] += delta * share;
+    before[1][i] += here[1][i] + delta * delta * weight;
+  }
+  __builtin_memcpy(mean, before[0], sizeof before[0]);
+  __builtin_memcpy(m2, before[1], sizeof before[1]);
+}
+
+// Moments of each of K vectors of neighbouring channels over the rows of a block, joined into mean and m2. Four sums go
+// on at a time, those of K columns in every fourth, or second, row: none waits for the one before.
 template <class V, int K, class S, class Width>
 inline void block_moments(
     const S* x, int64_t rows, int64_t channels, int64_t rows_before, double* mean, double* m2, Width width) {
   using T = ScalarOf<V>;
   constexpr int64_t L = Lanes<V>::count;
+  constexpr int R = 4 / K;
   V sum[K] = {}, deviations[K] = {}, squares[K] = {};
-  for (int64_t r = 0; r < rows; ++r)
+  const auto of_rows = [&](auto&& use) {
+    int64_t r = 0;
+    for (; r + R <= rows; r += R)
+      DISPR_UNROLL_FULLY
+      for (int i = 0; i < R * K; ++i) use(i, load<V>(x + (r + i / K) * channels + i % K * L, width));
+    for (; r < rows; ++r)
+      DISPR_UNROLL_FULLY
+      for (int k = 0; k < K; ++k) use(k, load<V>(x + r * channels + k * L, width));
+  };
+  const auto join = [](V (&parts)[R * K], V* whole) {
     DISPR_UNROLL_FULLY
-    for (int k = 0; k < K; ++k) sum[k] += load<V>(x + r * channels + k * L, width);
+    for (int i = 0; i < R * K; ++i) whole[i % K] += parts[i];
+  };
+  V sums[R * K] = {};
+  of_rows([&](int i, V v) { sums[i] += v; });
+  join(sums, sum);
   DISPR_UNROLL_FULLY
   for (int k = 0; k < K; ++k) sum[k] *= T(1) / T(rows);
-  for (int64_t r = 0; r < rows; ++r)
-    DISPR_UNROLL_FULLY
-    for (int k = 0; k < K; ++k) {
-      const V d = load<V>(x + r * channels + k * L, width) - sum[k];
-      deviations[k] += d;
-      squares[k] += d * d;
-    }
-  const double share = double(rows) / double(rows_before + rows), weight = share * double(rows_before);
-  for (int64_t i = 0; i < K * L; ++i) {
-    const auto lane = [&](const V* v) { return double(reinterpret_cast<const T*>(v)[i]); };
-    Moments<double> b = corrected(double(rows), lane(sum), lane(deviations), lane(squares));
-    if (__builtin_expect(!is_finite(b.m2), 0)) b = moments_in_double(x + i, rows, channels);
-    const double delta = rows_before ? b.mean - mean[i] : 0;
-    mean[i] = rows_before ? mean[i] + delta * share : b.mean;
-    m2[i] = rows_before ? m2[i] + b.m2 + delta * delta * weight : b.m2;
-  }
+  V firsts[R * K] = {}, seconds[R * K] = {};
+  of_rows([&](int i, V v) {
+    const V d = v - sum[i % K];
+    firsts[i] += d;
+    seconds[i] += d * d;
+  });
+  join(firsts, deviations);
+  join(seconds, squares);
+  join_block<K * L>(sum, deviations, squares, rows, rows_before, mean, m2,
+                    [&](int64_t i) { return moments_in_double(x + i, rows, channels); });
 }
 
 // Channels-last: the moments of every channel over `rows` voxels.
 template <class V, class S>
 inline void moments_of_rows(const Cut& cut, const S* x, int64_t rows, double* mean, double* m2) {
-  constexpr int64_t L = Lanes<V>::count;
   const int64_t channels = cut.shape.channels;
   for (int64_t r = 0; r < rows; r += cut.block) {
     const int64_t here = smaller(cut.block, rows - r);
     const S* from = x + r * channels;
-    int64_t c = 0;
-    for (; c + 4 * L <= channels; c += 4 * L)
-      block_moments<V, 4>(from + c, here, channels, r, mean + c, m2 + c, Whole{});
-    for (; c + L <= channels; c += L) block_moments<V, 1>(from + c, here, channels, r, mean + c, m2 + c, Whole{});
-    if (c < channels) block_moments<V, 1>(from + c, here, channels, r, mean + c, m2 + c, Part{channels - c});
+    for_each_strip<V>(channels, [&](auto strip, int64_t c, auto width) {
+      block_moments<V, decltype(strip)::value>(from + c, here, channels, r, mean + c, m2 + c, width);
+    });
   }
 }
 
@@ -209,25 +252,36 @@ struct Affine {
 template <class V, class S>
 inline void activate(const Cut& cut, const Slice& slice, const S* x, const S* residual, S* y,
                      const Affine<ScalarOf<V>>& affine) {
-  using T = ScalarOf<V>;
   const auto one = [&](int64_t i, V centre, V gain, V offset, auto width) {
     const V u = (load<V>(x + i, width) - centre) * gain + offset;
-    V result = u / (T(1) + exp_lanes(-u));
+    V result = silu_for<S>(u);
     if (residual) result += load<V>(residual + i, width);
     store(y + i, result, width);
   };
   const int64_t table = cut.table(slice.n) + slice.channel, channels = cut.shape.channels;
-  if (cut.shape.channels_last) {
-    const T *centre = affine.centre + table, *gain = affine.gain + table, *offset = affine.offset + table;
-    for (int64_t r = 0; r < slice.count; ++r)
-      for_each_vector<V>(channels, [&](int64_t c, auto width) {
-        one(slice.offset + r * channels + c, load<V>(centre + c, Whole{}), load<V>(gain + c, Whole{}),
-            load<V>(offset + c, Whole{}), width);
-      });
-  } else {
+  if (!cut.shape.channels_last) {
     const V centre = V{} + affine.centre[table], gain = V{} + affine.gain[table], offset = V{} + affine.offset[table];
     for_each_vector<V>(
         slice.count, [&](int64_t i, auto width) { one(slice.offset + i, centre, gain, offset, width); });
+    return;
+  }
+  const auto columns = [&](auto strip, int64_t first, int64_t rows, int64_t c, auto width) {
+    constexpr int K = decltype(strip)::value;
+    V centre[K], gain[K], offset[K];
+    DISPR_UNROLL_FULLY
+    for (int k = 0; k < K; ++k) {
+      centre[k] = load<V>(affine.centre + table + c + k * Lanes<V>::count, Whole{});
+      gain[k] = load<V>(affine.gain + table + c + k * Lanes<V>::count, Whole{});
+      offset[k] = load<V>(affine.offset + table + c + k * Lanes<V>::count, Whole{});
+    }
+    for (int64_t r = first; r < first + rows; ++r)
+      DISPR_UNROLL_FULLY
+      for (int k = 0; k < K; ++k)
+        one(slice.offset + r * channels + c + k * Lanes<V>::count, centre[k], gain[k], offset[k], width);
+  };
+  for (int64_t r = 0; r < slice.count; r += cut.block) {
+    const int64_t rows = smaller(cut.block, slice.count - r);
+    for_each_strip<V>(channels, [&](auto strip, int64_t c, auto width) { columns(strip, r, rows, c, width); });
   }
 }
 

@@ -7,7 +7,8 @@ namespace dispr {
 namespace DISPR_ISA {
 namespace {
 
-constexpr int kRows = 6;  // 6 x 2 sums, 2 of b and 1 of a: fifteen of sixteen registers
+// 6 x 2 sums, 2 of b and 1 of a are fifteen of sixteen registers; 12 x 2 and these are 27 of the 32 of AVX-512.
+constexpr int kRows = DISPR_LANES == 16 ? 12 : 6;
 template <class V>
 constexpr int64_t kColumns = 2 * Lanes<V>::count;
 

@@ -20,30 +20,55 @@ struct PatchGrid {
     return {a.depth * side, a.height * side, a.width * side, side};
   }
 
-  // Number of the first of `side` neighbouring voxels, in the row (d, h) of a token's patch.
-  int64_t voxel(const PatchProjection& a, int64_t token, int64_t d, int64_t h) const {
+  // Number of a token's first voxel; of `side` neighbouring voxels in its row (d, h), the first is `row` further.
+  int64_t corner(const PatchProjection& a, int64_t token) const {
     const int64_t w = token % a.width, at_h = token / a.width % a.height, at_d = token / (a.width * a.height) % a.depth;
     const int64_t n = token / (a.width * a.height * a.depth);
-    return ((n * depth + at_d * side + d) * height + at_h * side + h) * width + w * side;
+    return ((n * depth + at_d * side) * height + at_h * side) * width + w * side;
   }
+  int64_t row(int64_t d, int64_t h) const { return (d * height + h) * width; }
 };
 
-// Copies between the formats of tensors and of sums; runs shorter than a vector are common, so they must not cost more.
+// Copies between the formats of tensors, factors and sums.
 template <class V, class From, class To>
 inline void copy_run(const From* from, To* to, int64_t count) {
   if constexpr (std::is_same_v<From, To>) {
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+    __builtin_memcpy(to, from, size_t(count) * sizeof(To));
   } else {
     for_each_vector<V>(count, [&](int64_t i, auto width) { store(to + i, load<V>(from + i, width), width); });
   }
 }
 
-template <class V, class S>
-inline void gather_patch(const PatchProjection& a, const PatchGrid& grid, int64_t token, ScalarOf<V>* to) {
+// Moves runs of values from places `from_step` apart to places `to_step` apart; runs of four are what a volume is cut into.
+template <class T>
+inline void move_runs(const T* from, int64_t from_step, T* to, int64_t to_step, int64_t run, int64_t count) {
+  if (run == 4)
+    for (int64_t i = 0; i < count; ++i) __builtin_memcpy(to + i * to_step, from + i * from_step, 4 * sizeof(T));
+  else
+    for (int64_t i = 0; i < count; ++i) __builtin_memcpy(to + i * to_step, from + i * from_step, size_t(run) * sizeof(T));
+}
+
+// Gathers `count` tokens from `first` on into rows of factors, `step` apart. Tokens side by side share lines of voxels.
+template <class V, class S, class Factor>
+inline void gather_tokens(const PatchProjection& a, const PatchGrid& grid, int64_t first, int64_t count, Factor* to,
+                          int64_t step) {
   const int64_t channels = a.values / (a.gather * a.gather * a.gather), run = a.gather * channels;
-  for (int64_t d = 0; d < a.gather; ++d)
-    for (int64_t h = 0; h < a.gather; ++h, to += run)
-      copy_run<V>(static_cast<const S*>(a.x) + grid.voxel(a, token, d, h) * channels, to, run);
+  const Buffer<Factor> rounded(a.width * run);
+  for (int64_t i = 0, here; i < count; i += here) {
+    here = smaller(count - i, a.width - (first + i) % a.width);
+    const S* corner = static_cast<const S*>(a.x) + grid.corner(a, first + i) * channels;
+    Factor* piece = to + i * step;
+    for (int64_t d = 0; d < a.gather; ++d)
+      for (int64_t h = 0; h < a.gather; ++h, piece += run) {
+        const S* line = corner + grid.row(d, h) * channels;
+        if constexpr (std::is_same_v<S, Factor>) {
+          move_runs(line, run, piece, step, run, here);
+        } else {
+          copy_run<V>(line, rounded + 0, here * run);
+          move_runs(rounded + 0, run, piece, step, run, here);
+        }
+      }
+  }
 }
 
 // Finishes a token's sums where they lie: scale and bias, and the bound unless a residual comes first.
@@ -62,11 +87,11 @@ inline void finish_sums(const PatchProjection& a, int64_t token, ScalarOf<V>* su
 }
 
 // Writes `count` neighbouring elements of y, the first of which is number `at`.
-template <class V, class S>
+template <class V, class To>
 inline void write_run(const PatchProjection& a, const ScalarOf<V>* values, int64_t at, int64_t count) {
-  S* y = static_cast<S*>(a.y) + at;
+  To* y = static_cast<To*>(a.y) + at;
   if (!a.residual) return copy_run<V>(values, y, count);
-  const S* residual = static_cast<const S*>(a.residual) + at;
+  const To* residual = static_cast<const To*>(a.residual) + at;
   const ScalarOf<V> bound(a.bound);
   for_each_vector<V>(count, [&](int64_t i, auto width) {
     V value = load<V>(values + i, width) + load<V>(residual + i, width);
@@ -75,20 +100,34 @@ inline void write_run(const PatchProjection& a, const ScalarOf<V>* values, int64
   });
 }
 
-template <class V, class S>
-inline void scatter_outputs(const PatchProjection& a, const PatchGrid& grid, int64_t token, const ScalarOf<V>* values) {
+// Writes the finished sums of `count` tokens from `first` on, `step` apart, line of voxels by line.
+template <class V, class To>
+inline void scatter_tokens(const PatchProjection& a, const PatchGrid& grid, int64_t first, int64_t count,
+                           const ScalarOf<V>* sums, int64_t step) {
   const int64_t side = a.scatter, channels = a.repeat ? a.outputs : a.outputs / (side * side * side);
-  for (int64_t d = 0; d < side; ++d)
-    for (int64_t h = 0; h < side; ++h) {
-      const int64_t at = grid.voxel(a, token, d, h) * channels;
-      if (a.repeat)
-        for (int64_t w = 0; w < side; ++w) write_run<V, S>(a, values, at + w * channels, channels);
-      else
-        write_run<V, S>(a, values + (d * side + h) * side * channels, at, side * channels);
-    }
+  const int64_t run = side * channels;
+  const Buffer<ScalarOf<V>> line(a.width * run);
+  for (int64_t i = 0, here; i < count; i += here) {
+    here = smaller(count - i, a.width - (first + i) % a.width);
+    const int64_t corner = grid.corner(a, first + i);
+    const ScalarOf<V>* piece = sums + i * step;
+    for (int64_t d = 0; d < side; ++d)
+      for (int64_t h = 0; h < side; ++h) {
+        if constexpr (std::is_same_v<To, ScalarOf<V>>)
+          if (!a.repeat && !a.residual) {  // straight to their place
+            To* y = static_cast<To*>(a.y) + (corner + grid.row(d, h)) * channels;
+            move_runs(piece + (d * side + h) * run, step, y, run, run, here);
+            continue;
+          }
+        if (!a.repeat) move_runs(piece + (d * side + h) * run, step, line + 0, run, run, here);
+        else if (d + h == 0)
+          for (int64_t w = 0; w < side; ++w) move_runs(piece, step, line + w * channels, run, channels, here);
+        write_run<V, To>(a, line + 0, (corner + grid.row(d, h)) * channels, here * run);
+      }
+  }
 }
 
-template <class V, class S>
+template <class V, class S, class To>
 void patch_projection_as(const PatchProjection& a, const Parallel& parallel) {
   using T = ScalarOf<V>;
   const int64_t tokens = a.samples * a.depth * a.height * a.width, columns = round_up(a.outputs, kColumns<V>);
@@ -98,7 +137,7 @@ void patch_projection_as(const PatchProjection& a, const Parallel& parallel) {
   parallel_for(parallel, ceil_div(tokens, kPatches), kPatches * (a.values + a.outputs), [&](int64_t task) {
     const int64_t first = task * kPatches, count = smaller(kPatches, tokens - first), rows = round_up(count, kRows);
     const Buffer<T> patches(rows * a.values), sums(rows * columns);
-    for (int64_t i = 0; i < count; ++i) gather_patch<V, S>(a, from, first + i, patches + i * a.values);
+    gather_tokens<V, S>(a, from, first, count, patches + 0, a.values);
     for (int64_t i = count * a.values; i < rows * a.values; ++i) patches[i] = 0;
     for (int64_t column = 0; column < columns; column += kColumns<V>)
       for (int64_t row = 0; row < rows; row += kRows) {
@@ -106,10 +145,8 @@ void patch_projection_as(const PatchProjection& a, const Parallel& parallel) {
         multiply(tile, patches + row * a.values, a.values, panels + column * a.values, a.values);
         store_tile(tile, sums + row * columns + column, columns);
       }
-    for (int64_t i = 0; i < count; ++i) {
-      finish_sums<V>(a, first + i, sums + i * columns);
-      scatter_outputs<V, S>(a, to, first + i, sums + i * columns);
-    }
+    for (int64_t i = 0; i < count; ++i) finish_sums<V>(a, first + i, sums + i * columns);
+    scatter_tokens<V, To>(a, to, first, count, sums + 0, columns);
   });
 }
 

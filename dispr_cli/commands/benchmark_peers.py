@@ -35,6 +35,14 @@ def benchmark_peers(
             metavar="METHOD=FOLDER",
         ),
     ] = None,
+    volumes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--volumes",
+            help="Take samples that were drawn elsewhere, *.samples.npz; once for each method.",
+            metavar="METHOD=FOLDER",
+        ),
+    ] = None,
     settings: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--config", help="TOML file with a table of training settings for each method."),
@@ -51,7 +59,7 @@ def benchmark_peers(
     """
     from dispr_cli.commands import watch
     from dispr_cli.commands.watch_evaluation import EvaluationProgress, print_evaluation
-    from dispr_cli.peers import PeerStudy, compare_peers, parse_weights
+    from dispr_cli.peers import PeerStudy, compare_peers, parse_folders
     from dispr_cli.training_settings import read_settings
 
     watch.set_threads(threads)
@@ -61,7 +69,8 @@ def benchmark_peers(
         num_samples=samples,
         seed=seed,
         settings=read_settings(settings),
-        weights=parse_weights(weights or []),
+        weights=parse_folders(weights or [], "--weights"),
+        volumes=parse_folders(volumes or [], "--volumes"),
         device=device,
     )
     silent = quiet or json_output

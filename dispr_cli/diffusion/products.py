@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dispr_cli.diffusion.ops.plain import patch_rows
+from dispr_cli.diffusion.ops.plain import patch_product_dtype, patch_rows
 
 MATRIX_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 """Operations of PyTorch that count beside convolutions; what ours hold is written out as PyTorch's."""
@@ -87,8 +87,10 @@ def attention_products(x: torch.Tensor, heads: int, _groups: int, *parameters: A
     ]
 
 
-def _projection(x: torch.Tensor, weight: torch.Tensor, _bias: object, gather: int, *_: object) -> Product:
-    return _product_into("projection", torch.mm, patch_rows(x, gather), weight.t())
+def _projection(x: torch.Tensor, weight: torch.Tensor, _bias: object, gather: int, *rest: Any) -> Product:
+    *_, brief, _wide = rest
+    factors = patch_product_dtype(x.dtype, brief)
+    return _product_into("projection", torch.mm, patch_rows(x, gather).to(factors), weight.t().to(factors))
 
 
 def _product_into(

@@ -272,9 +272,10 @@ class DenoisingUNet(nn.Module):
         """Depth to space; (N, C, 16, 16, 16) -> (N, 1, 64, 64, 64)."""
         weight, bias, patch = _rows(self.leave), self.leave.bias, self.config.patch
         if scales is None:
-            return patch_projection(h, weight, bias, scatter=patch)
+            return patch_projection(h, weight, bias, scatter=patch, wide=True)
         bias = None if bias is None else scales.leaving * bias
-        return patch_projection(h, scales.leaving * weight, bias, scatter=patch, bound=scales.bound)
+        weight = scales.leaving * weight
+        return patch_projection(h, weight, bias, scatter=patch, bound=scales.bound, wide=True)
 
 
 def _rows(layer: nn.Conv3d) -> torch.Tensor:

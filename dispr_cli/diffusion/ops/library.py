@@ -19,6 +19,9 @@ from dispr_cli.errors import ConfigError
 KERNELS_VARIABLE = "DISPR_KERNELS"
 """Environment variable: ``off`` for plain PyTorch, or the path of another build of the library."""
 
+INSTRUCTION_SETS = ("amx", "avx512_bf16", "avx512", "avx2", "generic")
+"""Names of the CPU kernels that a build may hold, the most wanted first."""
+
 _TAGS = (torch.Tag.needs_fixed_stride_order, torch.Tag.pt2_compliant_tag)
 _BLOCK = (
     "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
@@ -33,7 +36,7 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
     plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
-    "Tensor? scale, Tensor? residual, float bound) -> Tensor",
+    "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
     plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 }
@@ -49,7 +52,7 @@ class KernelsStatus(TypedDict):
     path
         The library's file, None when not built.
     instruction_set
-        The CPU path chosen at run time: ``avx2``, ``generic``, or ``torch`` when not built.
+        The CPU path chosen at run time, of :data:`INSTRUCTION_SETS`; ``torch`` when not built.
     cuda
         Whether compiled kernels run on a CUDA device here.
     reason
@@ -116,7 +119,7 @@ def operations_by(name: str) -> Iterator[None]:
     if _NATIVE is None or not choose_instruction_set("" if name == "compiled" else name):
         raise ConfigError(
             f"the operations have no implementation {name!r} here: expected plain, or with kernels that were "
-            "built compiled or an instruction set of this processor (avx2, generic)"
+            f"built compiled or an instruction set of this processor ({', '.join(INSTRUCTION_SETS)})"
         )
     try:
         yield

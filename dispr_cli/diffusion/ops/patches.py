@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.diffusion.ops.precision import computes_in_full
+from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full
 from dispr_cli.errors import ConfigError
 
 NO_BOUND = -1.0
@@ -27,6 +27,7 @@ def patch_projection(
     scale: Tensor | None = None,
     residual: Tensor | None = None,
     bound: float = NO_BOUND,
+    wide: bool = False,
 ) -> Tensor:
     """Linear map of patches: space-to-depth, 1 x 1 x 1 convolution, depth-to-space or upsampling as one.
 
@@ -52,6 +53,8 @@ def patch_projection(
         Added to the result; None leaves it out.
     bound
         The result is clipped to [-bound, bound]; negative for no bound. Without gradient.
+    wide
+        The result is float32 also where autocast has the factors rounded to bfloat16, and the result with them.
 
     Returns
     -------
@@ -64,9 +67,13 @@ def patch_projection(
         If patches do not fill the volume, or a shape does not fit.
     """
     _check_shapes(x, weight, bias, gather, scatter, repeat, scale, residual)
-    run = torch.ops.dispr.patch_projection if computes_in_full(x) else plain.project_patches
-    y: Tensor = run(x, weight, bias, gather, scatter, repeat, scale, residual, bound)
-    return y
+    given = (x, weight, bias, gather, scatter, repeat, scale, residual, bound)
+    brief = computes_in_brief(x)
+    if brief or computes_in_full(x):
+        y: Tensor = torch.ops.dispr.patch_projection(*given, brief, wide)
+        return y
+    y = plain.project_patches(*given)
+    return y.to(plain.patch_result_dtype(y.dtype, False, wide))
 
 
 def _result_shape(x: Tensor, weight: Tensor, gather: int, scatter: int, repeat: bool) -> tuple[int, ...]:
@@ -101,15 +108,16 @@ def _check_shapes(
 
 @torch.library.register_fake("dispr::patch_projection", lib=LIBRARY)
 def _fake(
-    x: Tensor, weight: Tensor, _: Tensor | None, gather: int, scatter: int, repeat: bool, *__: object
+    x: Tensor, weight: Tensor, _: Tensor | None, gather: int, scatter: int, repeat: bool, *rest: Any
 ) -> Tensor:
-    shape = _result_shape(x, weight, gather, scatter, repeat)
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
+    shape, dtype = _result_shape(x, weight, gather, scatter, repeat), plain.patch_result_dtype(x.dtype, *rest[-2:])
+    return torch.empty(shape, dtype=dtype, device=x.device, memory_format=torch.channels_last_3d)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, bias, ctx.gather, ctx.scatter, ctx.repeat, scale, residual, bound = inputs
-    ctx.has_bias, ctx.has_residual, ctx.bounded = bias is not None, residual is not None, bound >= 0
+    x, weight, bias, ctx.gather, ctx.scatter, ctx.repeat, scale, residual, bound, ctx.brief, _ = inputs
+    ctx.bias_dtype, ctx.residual_dtype = (None if t is None else t.dtype for t in (bias, residual))
+    ctx.bounded = bound >= 0
     ctx.save_for_backward(x, weight, scale)
 
 
@@ -121,13 +129,15 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     rows = plain.patch_rows(grad, ctx.scatter)  # one for each token
     if ctx.repeat:
         rows = rows.reshape(len(rows), ctx.scatter**3, weight.shape[0]).sum(1)
-    grad_bias = rows.sum(0) if ctx.has_bias else None
+    grad_bias = None if ctx.bias_dtype is None else rows.sum(0, dtype=ctx.bias_dtype)
     if scale is not None:
         rows = rows * scale.repeat_interleave(math.prod(tokens))[:, None]
-    grad_x = plain.volume_of_rows(rows @ weight, N, tokens, ctx.gather)
-    grad_weight = rows.t() @ plain.patch_rows(x, ctx.gather)
-    grad_residual = grad if ctx.has_residual else None
-    return grad_x, grad_weight, grad_bias, None, None, None, None, grad_residual, None
+    factors = plain.patch_product_dtype(x.dtype, ctx.brief)
+    rows = rows.to(factors)
+    grad_x = plain.volume_of_rows(rows @ weight.to(factors), N, tokens, ctx.gather).to(x.dtype)
+    grad_weight = (rows.t() @ plain.patch_rows(x, ctx.gather).to(factors)).to(weight.dtype)
+    grad_residual = None if ctx.residual_dtype is None else grad.to(ctx.residual_dtype)
+    return grad_x, grad_weight, grad_bias, None, None, None, None, grad_residual, *[None] * 3
 
 
 torch.library.register_autograd(

@@ -197,11 +197,24 @@ def patch_projection(
     scale: Tensor | None,
     residual: Tensor | None,
     bound: float,
+    brief: bool,
+    wide: bool,
 ) -> Tensor:
     """Return a linear map of patches of ``gather``³ voxels, laid out as patches of ``scatter``³ voxels."""
-    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
-    y = project_patches(x, weight, bias, gather, scatter, repeat, scale, residual, bound)
-    return y.to(x.dtype).contiguous(memory_format=torch.channels_last_3d)
+    factors = patch_product_dtype(x.dtype, brief)
+    weight, bias = weight.to(factors), None if bias is None else bias.to(factors)
+    y = project_patches(x.to(factors), weight, bias, gather, scatter, repeat, scale, residual, bound)
+    return y.to(patch_result_dtype(x.dtype, brief, wide)).contiguous(memory_format=torch.channels_last_3d)
+
+
+def patch_product_dtype(dtype: torch.dtype, brief: bool) -> torch.dtype:
+    """Precision of the factors of :func:`patch_projection`: ``brief`` for bfloat16, except in float64."""
+    return torch.bfloat16 if brief and dtype != torch.float64 else dtype
+
+
+def patch_result_dtype(dtype: torch.dtype, brief: bool, wide: bool) -> torch.dtype:
+    """Precision of its result: that of the factors, or ``wide`` for float32, except in float64."""
+    return torch.float32 if wide and dtype != torch.float64 else patch_product_dtype(dtype, brief)
 
 
 def attention_3d_backward(

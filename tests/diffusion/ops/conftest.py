@@ -9,7 +9,7 @@ import pytest
 from dispr_cli.diffusion.ops import kernels_status, library
 
 
-@pytest.fixture(params=["avx2", "generic"])
+@pytest.fixture(params=library.INSTRUCTION_SETS)
 def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test with the kernels of each instruction set this processor has."""
     if not kernels_status()["built"]:
