@@ -167,6 +167,8 @@ class VolumeStore:
         with explained(self.path / TABLE, "write the table of cells"):
             for folder in (self.path, self.path / ROWS):
                 remove_partial_files(folder)
+            # Another process may have been killed while it created this store and lost the race for its name.
+            remove_partial_files(self.path.parent, self.path.name)
             while True:
                 before = self.cells.stamp()
                 progress = write_table(self.path / TABLE, self.cells)
