@@ -33,6 +33,8 @@ FOREIGN = {
     "typer": {"commands", "__main__"},
     "rich": {"commands"},
     "zarr": {"volumes"},
+    "numcodecs": {"volumes"},
+    "google_crc32c": {"volumes"},
     "tifffile": {"inputs", "volumes"},
     "imagecodecs": {"inputs"},
     "numba": {"shape", "inputs", "baselines"},

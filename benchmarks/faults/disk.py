@@ -9,6 +9,7 @@ A full and a read-only disk need a small file system in memory: as root, or in a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -72,6 +73,15 @@ def _mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True, capture_output=True)
 
 
+def _make_read_only(disk: Path) -> None:
+    """Between two writings: a disk with an open file is told to be busy."""
+    for _ in range(1000):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return _mount("-o", "remount,ro", str(disk))
+        time.sleep(0.001)
+    raise AssertionError("the disk was busy all the time")
+
+
 def disk_full(place: Bench, out: Path, chance: random.Random) -> str:
     """Run out of space once or twice, get more each time."""
     kilobytes = chance.randint(4, 64)
@@ -101,7 +111,7 @@ def read_only(place: Bench, out: Path, chance: random.Random) -> str:
             nonlocal left
             left -= 1
             if left == 0:
-                _mount("-o", "remount,ro", str(disk))
+                _make_read_only(disk)
 
         try:
             place.run(disk / "out.zarr", method=Disturbed(happens=forbid), cells_at_once=1)

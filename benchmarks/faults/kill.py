@@ -47,7 +47,7 @@ def of_parts(place: Bench) -> Trial:
     seconds = _seconds_of(lambda: place.run(place.folder / "timed.zarr"))
 
     def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
-        out, count, moments = place.folder / f"{number}.zarr", chance.randint(1, 3), []
+        out, count, moments = place.folder / f"{number}" / "out.zarr", chance.randint(1, 3), []
         if chance.random() < 0.75:
             place.create(out, shards=12)
         parts = [Part(index, count) for index in range(1, count + 1)]
@@ -59,7 +59,7 @@ def of_parts(place: Bench) -> Trial:
                 moments.append(f"killed {_moment(out)}" if killed else TOO_LATE)
         well = all(ended_well(in_a_process(partial(place.run, out, part))) for part in parts)
         lost = what_is_lost(out, wanted) if well else "a part did not end well after the resume"
-        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(out.parent, ignore_errors=True)
         return moments, lost
 
     return trial
@@ -85,8 +85,8 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
         seconds = _seconds_of(lambda: run(place.folder / "timed-dask.zarr"))
 
         def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
-            out, victim = place.folder / f"{number}.zarr", chance.choice(("worker", "worker", "giver"))
-            moment = chance.uniform(0.0, seconds)
+            out = place.folder / f"{number}" / "out.zarr"
+            victim, moment = chance.choice(("worker", "worker", "giver")), chance.uniform(0.0, seconds)
             if victim == "giver":
                 killed = _killed_giver(place, out, address, moment)
             else:
@@ -94,7 +94,7 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
             cluster.scale(2)
             pending = run(out).pending
             lost = "cells are pending after the resume" if pending else what_is_lost(out, wanted)
-            shutil.rmtree(out, ignore_errors=True)
+            shutil.rmtree(out.parent, ignore_errors=True)
             return [f"killed a {victim}" if killed else TOO_LATE], lost
 
         yield trial

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dispr_cli.errors import InputError
 from dispr_cli.study.folds import class_of
+from dispr_cli.volumes.formulas import unguarded
 
 NAME_COLUMNS, CLASS_COLUMNS = ("cell", "name", "filename", "file"), ("class", "label", "type")
 
@@ -34,7 +35,7 @@ def read_labels(path: Path) -> dict[str, str]:
     named, classed = (_column(path, header, names) for names in (NAME_COLUMNS, CLASS_COLUMNS))
     labels: dict[str, str] = {}
     for row in rows:
-        cell, label = _without_suffix(row[named] or ""), (row[classed] or "").strip()
+        cell, label = _without_suffix(unguarded(row[named] or "")), unguarded((row[classed] or "").strip())
         if labels.setdefault(cell, label) != label:
             raise InputError(
                 f"{path}: cell {cell!r} has the classes {labels[cell]!r} and {label!r}; expected one."

@@ -18,6 +18,7 @@ from dispr_cli.report.class_figures import DrawnScores, draw_class_scores, draw_
 from dispr_cli.report.class_tables import markdown_table, p_value, signed_with_interval, with_interval
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.volumes.durable import explained, replace_bytes
+from dispr_cli.volumes.formulas import guarded
 
 FORMAT = "dispr-classification/1"
 RESULT, PAGE, ANSWERS = "classification.json", "classification.md", "answers.csv"
@@ -249,7 +250,8 @@ def _answers(found: Classification) -> str:
             for cell, own, answer in zip(
                 found.data.truth.cells, found.data.truth.classes, answers, strict=True
             ):
-                writer.writerow((cell, own, variant, repeat, names[answer]))
+                words = (guarded(str(word)) for word in (cell, own, variant))
+                writer.writerow((*words, repeat, guarded(names[answer])))
     return text.getvalue()
 
 

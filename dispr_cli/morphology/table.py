@@ -18,6 +18,7 @@ from pyarrow import parquet
 from dispr_cli.errors import InputError
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.volumes.durable import explained, replaced
+from dispr_cli.volumes.formulas import guarded, unguarded
 
 FORMAT = "dispr-features/1"
 TRUTH, PREDICTED = "truth", "predicted"
@@ -194,7 +195,7 @@ def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch])
     with replaced(path) as file:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(schema.names)
+        writer.writerow([guarded(name) for name in schema.names])
         for batch in batches:
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 writer.writerow([_cell(value) for value in row])
@@ -206,7 +207,7 @@ def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch])
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
-    return "" if value is None else str(value)
+    return "" if value is None else guarded(str(value))
 
 
 def read_table(path: Path) -> FeatureTable:
@@ -243,7 +244,8 @@ def _read_csv(path: Path) -> FeatureTable:
         reader = csv.DictReader(file, strict=True)
         rows = list(reader)
     names = list(reader.fieldnames or ())
-    return _as_table({name: [row[name] for row in rows] for name in names}, facts)
+    words = {name: [row[name] for row in rows] for name in names}
+    return _as_table({unguarded(name): [w and unguarded(w) for w in words[name]] for name in names}, facts)
 
 
 def _as_table(columns: dict[str, list[Any]], facts: TableFacts) -> FeatureTable:

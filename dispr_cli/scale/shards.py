@@ -1,32 +1,38 @@
 """One shard after the other: read its cells, reconstruct them, hand them to the store.
 
-Reading (a thread pool), the network (the calling thread) and writing (one thread)
-overlap; memory holds two shards at most, however many cells there are. Whoever
+Reading (a thread pool), the network (the calling thread), compressing and writing
+(one thread) overlap; memory holds a few batches of cells and one shard, compressed,
+however many cells there are. Whoever
 shares the shards out (this process, parts, a cluster) uses what stands here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.errors import CellError, DisprError, StoreError
+from dispr_cli.errors import CellError, DisprError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
 from dispr_cli.volumes.cells import Progress
-from dispr_cli.volumes.rows import DONE, FAILED, PENDING, CellRow
+from dispr_cli.volumes.draft import ShardDraft
+from dispr_cli.volumes.rows import DONE, FAILED, CellRow
 from dispr_cli.volumes.store import VolumeStore
 
 Item = TypeVar("Item")
+_MOST_WAITING = 2
+"""Batches of cells, or shards, that wait to be compressed or written while the network works."""
 
 
 class Events(Protocol):
@@ -118,32 +124,21 @@ def reconstruct_shard(
     writer
         Takes the shard at the end, or what there is of it at an interruption.
     """
-    volumes, rows = _kept(store, shard)
-    pending = [i for i, row in enumerate(rows) if _is_open(row, job.retry_failed)]
+    draft = store.draft(shard)
+    pending = [place for place, row in enumerate(draft.rows) if _is_open(row, job.retry_failed)]
     try:
         for batch in batched(read_cells(refs, job.inputs, pending), job.cells_at_once):
-            good = [(index, cell) for index, cell in batch if isinstance(cell, Cell)]
+            good = [(place, cell) for place, cell in batch if isinstance(cell, Cell)]
+            shapes: dict[int, NDArray[np.uint8]] = {}
             if good:
                 drawn = method.reconstruct([cell for _, cell in good], store.num_samples, job.seed)
-                for (index, _), samples in zip(good, drawn, strict=True):
-                    volumes[index] = samples
-            for index, cell in batch:
-                rows[index] = _row(refs[index], cell)
-            failed = [(refs[i].name, str(cell)) for i, cell in batch if not isinstance(cell, Cell)]
+                shapes = dict(zip((place for place, _ in good), drawn, strict=True))
+            writer.put(draft, [(place, _row(refs[place], cell), shapes.get(place)) for place, cell in batch])
+            failed = [(refs[place].name, str(cell)) for place, cell in batch if not isinstance(cell, Cell)]
             events.reconstructed(len(good), failed)
     finally:
-        # After an interruption too: rows still pending keep their cells for the next run.
-        writer.put(shard, volumes, rows)
-
-
-def _kept(store: VolumeStore, shard: int) -> tuple[NDArray[np.uint8], list[CellRow]]:
-    """Return what an earlier run left of a shard; nothing if that is damaged."""
-    try:
-        volumes, rows = store.read_shard(shard)
-    except StoreError:
-        names = store.cells.names.of_shard(shard)
-        return np.zeros(store.grid.volume_shape(shard), np.uint8), [CellRow(n, status=PENDING) for n in names]
-    return volumes, list(rows)
+        # After an interruption too: cells still pending are left to the next run.
+        writer.write(draft)
 
 
 def _is_open(row: CellRow, retry_failed: bool) -> bool:
@@ -164,25 +159,32 @@ def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
 
 
 class ShardWriter:
-    """Writes shards in the background, one at a time; the next waits until the last is on disk."""
+    """Compresses cells and writes shards in the background, in order; if much waits, so does the caller."""
 
     def __init__(self, store: VolumeStore) -> None:
         self._store = store
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dispr-write")
-        self._last: Future[None] | None = None
+        self._waiting: deque[Future[None]] = deque()
 
     def __enter__(self) -> ShardWriter:
         return self
 
-    def put(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
-        """Hand over a shard; its arrays must not be touched again."""
-        self._wait()
-        self._last = self._pool.submit(self._store.write_shard, shard, volumes, rows)
+    def put(self, draft: ShardDraft, cells: Sequence[tuple[int, CellRow, NDArray[np.uint8] | None]]) -> None:
+        """Hand over places, rows and samples of some cells; the arrays must not be touched again."""
+        self._submit(partial(_put, draft, cells))
+
+    def write(self, draft: ShardDraft) -> None:
+        """Hand over a shard, to be written when its cells are compressed."""
+        self._submit(partial(self._store.write_draft, draft))
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        while len(self._waiting) >= _MOST_WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(work))
 
     def _wait(self) -> None:
-        if self._last is not None:
-            last, self._last = self._last, None
-            last.result()
+        while self._waiting:
+            self._waiting.popleft().result()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -194,6 +196,11 @@ class ShardWriter:
                     self._wait()
         finally:
             self._pool.shutdown()
+
+
+def _put(draft: ShardDraft, cells: Sequence[tuple[int, CellRow, NDArray[np.uint8] | None]]) -> None:
+    for place, row, samples in cells:
+        draft.put(place, row, samples)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

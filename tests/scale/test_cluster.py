@@ -129,7 +129,7 @@ def test_a_store_that_cannot_be_written_ends_the_run(
     def full(*_: object) -> None:
         raise StoreError("the disk is full at shard 1")
 
-    monkeypatch.setattr(VolumeStore, "write_shard", full)
+    monkeypatch.setattr(VolumeStore, "write_draft", full)
     with pytest.raises(StoreError, match="disk is full"):
         run(plan, tmp_path / "out.zarr", workers)
 
