@@ -16,6 +16,7 @@ from dispr_cli.shape.connectivity import (
     signed_dihedral_angles,
     vertex_defects,
 )
+from dispr_cli.shape.face_tree import FaceTree, curve_order, face_tree
 from dispr_cli.shape.threshold import GREY_LEVEL, as_grey
 
 VoxelSize = tuple[float, float, float]
@@ -72,6 +73,16 @@ class Mesh:
         """Edges between two faces (E, 2) and their signed dihedral angles (E,), negative where concave."""
         edges, pairs = shared_edges(len(self.vertices), self.faces)
         return edges, signed_dihedral_angles(self.vertices, self.faces, self.face_normals, edges, pairs)
+
+    @cached_property
+    def curve(self) -> NDArray[np.int64]:
+        """The vertices along a curve that fills space (V,)."""
+        return curve_order(self.vertices)
+
+    @cached_property
+    def tree(self) -> FaceTree:
+        """The faces in boxes, to find the one nearest to a point."""
+        return face_tree(self.vertices, self.faces, self.face_normals, self.curve)
 
     def inside_out(self) -> Mesh:
         """Return the same surface with its normals pointing inwards, as scikit-image and trimesh see it."""
