@@ -152,9 +152,13 @@ class TrainingConfig:
         Share of the cells held out for the printed metrics.
     checkpoint_minutes
         Minutes between checkpoints (weights, average, optimiser, random state).
-    z_stretch, scale, shear
-        Standard deviations of the random scaling of an example along z, of the whole example, and
-        of its in-plane anisotropy (natural logarithm).
+    z_stretch, z_asymmetry
+        Standard deviations of the random scaling of an example along z: the same above and below the
+        focal plane, and opposite (natural logarithm).
+    scale, shear
+        The same for the size of the whole example, and for its in-plane anisotropy.
+    elastic
+        Standard deviation of the smooth in-plane bending, in pixels.
     condition_dropout
         Share of examples whose image is hidden (the mask stays).
     """
@@ -168,8 +172,10 @@ class TrainingConfig:
     validation_fraction: float = 0.15
     checkpoint_minutes: float = 2.0
     z_stretch: float = 0.05
+    z_asymmetry: float = 0.0
     scale: float = 0.08
     shear: float = 0.04
+    elastic: float = 0.0
     condition_dropout: float = 0.0
     seed: int = 0
     device: str = "auto"

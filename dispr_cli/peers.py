@@ -17,8 +17,9 @@ from dispr_cli.held_out import HeldOutMethod
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import MethodOptions, load_method
-from dispr_cli.pipeline import CELLS_AT_ONCE, Events, reconstruct_to_store
+from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
 from dispr_cli.sampled_volumes import SampledMethod, load_sampled_method
+from dispr_cli.scale.shards import Events
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.training import TRAINED, TrainingJob, TrainingWatcher
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tifffile
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +21,8 @@ def real_cells() -> Path:
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with seven phantom cells, images and masks."""
+    import tifffile  # not everywhere the GPU tests run
+
     from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
 
     folder = tmp_path_factory.mktemp("phantoms")

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from benchmarks.faults.giver import SAMPLES, SEED
 from benchmarks.faults.harness import Bench, bench, contents, record, what_is_lost
-from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.shards import Job
+from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
+from dispr_cli.scale.shards import Job
 from tests.stub_method import StubMethod, load_stub
 
 SECONDS_PER_CELL = 0.2

@@ -9,10 +9,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.shards import Job
+from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
+from dispr_cli.scale.shards import Job
 from dispr_cli.volumes.cells import Progress
 from tests.stub_method import load_stub
 

@@ -29,9 +29,10 @@ from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
 from dispr_cli.methods import MethodOptions, load_method
-from dispr_cli.parts import WHOLE, Part
-from dispr_cli.pipeline import open_run, reconstruct_to_store
-from dispr_cli.shards import Job
+from dispr_cli.pipeline import reconstruct_to_store
+from dispr_cli.scale.parts import WHOLE, Part
+from dispr_cli.scale.run import open_run
+from dispr_cli.scale.shards import Job
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
 from tests.diffusion.tiny import make_denoiser

@@ -32,7 +32,7 @@ from benchmarks.faults.harness import (
     record,
     what_is_lost,
 )
-from dispr_cli.parts import Part
+from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import open_store
 from tests.stub_method import StubMethod

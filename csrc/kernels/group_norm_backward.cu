@@ -220,10 +220,14 @@ int64_t group_norm_backward_workspace(const GroupNormShape& s, Storage storage) 
 
 void group_norm_backward(const GroupNormBackward& args, void* workspace, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  if (args.shape.samples * args.shape.channels * args.shape.voxels == 0) {
-    const size_t bytes = size_t(args.shape.channels) * (args.storage == Storage::float64 ? 8 : 4);
-    check(cudaMemsetAsync(args.grad_weight, 0, bytes, on), "group_norm_silu_backward");
-    check(cudaMemsetAsync(args.grad_bias, 0, bytes, on), "group_norm_silu_backward");
+  const GroupNormShape& s = args.shape;
+  if (s.samples * s.channels * s.voxels == 0) {
+    const auto clear = [&](void* sums, int64_t count) {
+      const size_t bytes = size_t(count) * (args.storage == Storage::float64 ? 8 : 4);
+      if (bytes) check(cudaMemsetAsync(sums, 0, bytes, on), "group_norm_silu_backward");
+    };
+    for (void* sums : {args.grad_weight, args.grad_bias}) clear(sums, s.channels);
+    for (void* sums : {args.grad_scale, args.grad_shift}) clear(sums, s.samples * s.channels);
     return;
   }
   switch (args.storage) {

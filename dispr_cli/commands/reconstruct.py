@@ -206,7 +206,7 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.plan import plan_cells
-    from dispr_cli.parts import WHOLE, choose_part
+    from dispr_cli.scale.parts import WHOLE, choose_part
 
     if dask is not None and part is not None:
         raise ConfigError("--part and --dask both share the cells out: give one of them")
@@ -238,7 +238,7 @@ def reconstruct(
 
     from dispr_cli.methods import MethodOptions, load_method
     from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
-    from dispr_cli.shards import Job
+    from dispr_cli.scale.shards import Job
 
     watch.set_threads(threads)
     watch.warn_without_kernels()
@@ -257,7 +257,7 @@ def reconstruct(
     job = Job(inputs, seed, run.batch_size or CELLS_AT_ONCE[method.device_type], retry_failed)
     with events:
         if dask is not None:
-            from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
+            from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 
             cluster = ClusterOptions(dask, shard_timeout, threads)
             load = partial(load_method, method_name, options)

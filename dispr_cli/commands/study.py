@@ -112,10 +112,10 @@ def study(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.settings import InputSettings
-    from dispr_cli.morphology import available_cores
+    from dispr_cli.morphology.measure import available_cores
     from dispr_cli.study.forest import ForestConfig
-    from dispr_cli.study_settings import SMALL, Machine, StudyConfig
-    from dispr_cli.whole_study import run_study
+    from dispr_cli.whole_study.run import run_study
+    from dispr_cli.whole_study.settings import SMALL, Machine, StudyConfig
 
     base = SMALL if small else StudyConfig()
     forest = base.classify.forest if trees is None else ForestConfig(trees)
@@ -146,7 +146,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 class _Events:
-    """Show each stage as the command for it alone does; see :class:`dispr_cli.study_settings.StudyEvents`."""
+    """Show each stage as its own command does; see :class:`dispr_cli.whole_study.settings.StudyEvents`."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet

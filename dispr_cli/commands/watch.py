@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dispr_cli.inputs.plan import Plan
-from dispr_cli.parts import Part
+from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
 from dispr_cli.volumes.store import VolumeStore
 

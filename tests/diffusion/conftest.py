@@ -9,11 +9,12 @@ import pytest
 
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
 from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
 
 
 @pytest.fixture(scope="session")
 def cells() -> list[Cell]:
+    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms  # needs tifffile
+
     made = []
     for phantom in generate_phantoms(6, PHANTOM_CLASSES, seed=5):
         image, mask = phantom.image.astype(np.float32) / 255, phantom.mask > 127
@@ -23,6 +24,8 @@ def cells() -> list[Cell]:
 
 @pytest.fixture(scope="session")
 def training_cells() -> TrainingCells:
+    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+
     phantoms = list(generate_phantoms(6, PHANTOM_CLASSES, seed=6))
     packed = [pack_cell(p.image.astype(np.float32) / 255, p.mask > 127, p.volume) for p in phantoms]
     distance, outline, image = (np.stack(arrays) for arrays in zip(*packed, strict=True))

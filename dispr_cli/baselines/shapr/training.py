@@ -17,7 +17,7 @@ from dispr_cli.baselines.shapr.loss import overlap_loss
 from dispr_cli.baselines.shapr.network import Discriminator, ShapeNetwork
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.topology import topological_loss
-from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.training import Progress
@@ -74,12 +74,12 @@ class ShaprTrainer:
         return True
 
     def _take_step(self) -> float:
-        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+        random = Randomness.of_step(self.config.seed, self.step, self.device)
         adversarial = self.step >= self.num_supervised
         self._set_learning_rate()
         n = self.config.batch_size
-        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy()
-        augmented = augment(self.cells.examples(chosen, self.device), self.config.augmentation, generator)
+        chosen = torch.randint(len(self.cells), (n,), generator=random.few).numpy()
+        augmented = augment(self.cells.examples(chosen, self.device), self.config.augmentation, random)
         true = (augmented.distance + 0.5).clamp(0.0, 1.0)
         logits = self.network.logits(planes_of(augmented.image, augmented.outline > 0))
         loss = self._supervised(logits, true)

@@ -21,6 +21,7 @@ FUSED_TOKENS = 1024
 """Attention over more tokens than this is PyTorch's, whose kernels are near the limit there."""
 
 _FUSED_HEAD_SIZES = (16, 32, 64, 128)
+_MOST_SAMPLES = 65535  # blocks along a grid's third axis
 _TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 
 
@@ -45,7 +46,7 @@ def _choosing(by_torch: Callable[..., Any], compiled: Callable[..., Any]) -> Cal
 def attention_fits(x: Tensor, num_heads: int) -> bool:
     """Tell whether our attention kernel takes this input: half precision, few tokens, whole fragments."""
     tokens, head_size = x[0, 0].numel() if len(x) else 0, x.shape[1] // num_heads
-    half = x.dtype in (torch.float16, torch.bfloat16)
+    half = x.dtype in (torch.float16, torch.bfloat16) and len(x) <= _MOST_SAMPLES
     return half and tokens <= FUSED_TOKENS and head_size in _FUSED_HEAD_SIZES
 
 

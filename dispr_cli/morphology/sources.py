@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
-from dispr_cli.feature_table import PREDICTED, TRUTH
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.layouts import IMAGE_FOLDERS, TRUTH_FOLDERS
 from dispr_cli.inputs.pairing import is_hidden, is_image, stem
 from dispr_cli.inputs.plan import Plan, plan_cells, read_cell
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import read_truth
+from dispr_cli.morphology.table import PREDICTED, TRUTH
 from dispr_cli.study.networks import NetworkRecord, network_of
 from dispr_cli.volumes.store import VolumeStore, open_store
 
@@ -39,7 +39,7 @@ class ShapeRef:
     Attributes
     ----------
     cell, sample, kind, network
-        Who it is, see :class:`dispr_cli.feature_table.FeatureRow`.
+        Who it is, see :class:`dispr_cli.morphology.table.FeatureRow`.
     read
         Returns the volume, (64, 64, 64) uint8; raises DisprError.
     voxel_size_um

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispr_cli.errors import ConfigError
-from dispr_cli.parts import WHOLE, Part, choose_part
+from dispr_cli.scale.parts import WHOLE, Part, choose_part
 
 
 @given(st.integers(1, 300), st.integers(1, 64))

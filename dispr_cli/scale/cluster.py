@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispr_cli import __version__
-from dispr_cli.cluster_connection import LOST, Connection, connected
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.plan import CellRef, Plan
 from dispr_cli.method import Method
-from dispr_cli.parts import WHOLE
-from dispr_cli.pipeline import finish_part, open_run
-from dispr_cli.shard_task import ShardTask, do_shard
-from dispr_cli.shards import Events, Job, Silence
+from dispr_cli.scale.connection import LOST, Connection, connected
+from dispr_cli.scale.parts import WHOLE
+from dispr_cli.scale.run import finish_part, open_run
+from dispr_cli.scale.shard_task import ShardTask, do_shard
+from dispr_cli.scale.shards import Events, Job, Silence
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 

@@ -9,11 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dispr_cli.class_labels import read_labels
-from dispr_cli.classification import ClassifyConfig, classify_tables
-from dispr_cli.classification_report import readable, write_classification
+from dispr_cli.classification.classify import ClassifyConfig, classify_tables
+from dispr_cli.classification.labels import read_labels
+from dispr_cli.classification.report import readable, write_classification
 from dispr_cli.errors import ConfigError, InputError
-from dispr_cli.feature_table import FAILED, MEASURED, FeatureRow, TableFacts, as_batch, schema_of, write_table
+from dispr_cli.morphology.table import (
+    FAILED,
+    MEASURED,
+    FeatureRow,
+    TableFacts,
+    as_batch,
+    schema_of,
+    write_table,
+)
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES
 from dispr_cli.study.folds import assign_folds

@@ -19,7 +19,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from dispr_cli.errors import CellError, ConfigError, InputError
-from dispr_cli.feature_table import (
+from dispr_cli.morphology.sources import ShapeRef, ShapeSource
+from dispr_cli.morphology.table import (
     FAILED,
     MEASURED,
     FeatureRow,
@@ -30,7 +31,6 @@ from dispr_cli.feature_table import (
 )
 from dispr_cli.shape.features.planar import PLANAR_FEATURES, measure_plane
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
-from dispr_cli.shape_sources import ShapeRef, ShapeSource
 from dispr_cli.volumes.durable import explained, remove_partial_files, replace_bytes, replaced
 
 SUFFIXES = (".parquet", ".csv")
@@ -82,7 +82,7 @@ def measure_to_table(
     Parameters
     ----------
     source
-        From :func:`dispr_cli.shape_sources.find_shapes`.
+        From :func:`dispr_cli.morphology.sources.find_shapes`.
     out
         The table, ``.parquet`` or ``.csv``.
     threads

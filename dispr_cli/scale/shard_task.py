@@ -15,8 +15,8 @@ from dispr_cli import __version__
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.plan import CellRef
 from dispr_cli.method import Method
-from dispr_cli.pipeline import run_configuration
-from dispr_cli.shards import Job, ShardWriter, Silence, reconstruct_shard
+from dispr_cli.scale.run import run_configuration
+from dispr_cli.scale.shards import Job, ShardWriter, Silence, reconstruct_shard
 from dispr_cli.volumes.attributes import json_dict
 from dispr_cli.volumes.store import VolumeStore, open_store
 

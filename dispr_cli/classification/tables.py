@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dispr_cli.errors import ConfigError, InputError
-from dispr_cli.feature_table import MEASURED, PREDICTED, TRUTH, FeatureTable
+from dispr_cli.morphology.table import MEASURED, PREDICTED, TRUTH, FeatureTable
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES
 from dispr_cli.study.balance import smaller_half

@@ -11,7 +11,7 @@ import numpy as np
 from dispr_cli.errors import WeightsError
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.study.splits import network_folds
-from dispr_cli.study_settings import Machine, StudyConfig, StudyEvents
+from dispr_cli.whole_study.settings import Machine, StudyConfig, StudyEvents
 
 
 def given_networks(weights: Path, cells: Sequence[str]) -> list[Path]:
@@ -54,7 +54,7 @@ def trained_networks(
     folds
         Cells that each network never sees.
     config, machine, events
-        As for :func:`dispr_cli.whole_study.run_study`.
+        As for :func:`dispr_cli.whole_study.run.run_study`.
     init
         Weights every training starts from; None for random ones.
 

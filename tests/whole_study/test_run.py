@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 import tifffile
 
-from dispr_cli import morphology
-from dispr_cli.classification import ClassifyConfig
+from dispr_cli.classification.classify import ClassifyConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
 from dispr_cli.diffusion.training_facts import read_training_facts
 from dispr_cli.errors import ConfigError, InputError, WeightsError
-from dispr_cli.feature_table import read_table
 from dispr_cli.inputs.phantoms import generate_phantoms
 from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.morphology import measure
+from dispr_cli.morphology.table import read_table
 from dispr_cli.shape.features.registry import measure_shape
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.study.forest import ForestConfig
-from dispr_cli.study_settings import Machine, StudyConfig
-from dispr_cli.whole_study import run_study
+from dispr_cli.whole_study.run import run_study
+from dispr_cli.whole_study.settings import Machine, StudyConfig
 from tests.diffusion.tiny import make_denoiser
 
 CONFIG = StudyConfig(
@@ -86,7 +86,7 @@ class _Watcher:
 def _small_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure a coarse part of each shape: what untrained networks draw is noise, all surface, and slow."""
     monkeypatch.setattr(
-        morphology, "measure_shape", lambda volume, _: measure_shape(volume[24:40, 16:48:2, 16:48:2])
+        measure, "measure_shape", lambda volume, _: measure_shape(volume[24:40, 16:48:2, 16:48:2])
     )
 
 

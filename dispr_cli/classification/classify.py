@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.class_labels import labels_from_names, read_labels
+from dispr_cli.classification.labels import labels_from_names, read_labels
+from dispr_cli.classification.tables import assemble
 from dispr_cli.errors import ConfigError
-from dispr_cli.feature_table import read_table
-from dispr_cli.labelled_tables import assemble
+from dispr_cli.morphology.table import read_table
 from dispr_cli.study.balance import has_smote
 from dispr_cli.study.class_scores import ClassScores, PairedTest, compare_answers, score_answers
 from dispr_cli.study.contest import Outcome, StudyData, run_variant

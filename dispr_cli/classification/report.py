@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dispr_cli import __version__
-from dispr_cli.classification import Classification, ClassifyConfig
+from dispr_cli.classification.classify import Classification, ClassifyConfig
 from dispr_cli.report.charts import encoded
 from dispr_cli.report.class_figures import DrawnScores, draw_class_scores, draw_confusions
 from dispr_cli.report.class_tables import markdown_table, p_value, signed_with_interval, with_interval

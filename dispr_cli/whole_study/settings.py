@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dispr_cli.classification import ClassifyConfig, ClassifyEvents
+from dispr_cli.classification.classify import ClassifyConfig, ClassifyEvents
 from dispr_cli.config import SamplerConfig
 from dispr_cli.errors import ConfigError
-from dispr_cli.morphology import FeatureEvents
-from dispr_cli.shards import Events
+from dispr_cli.morphology.measure import FeatureEvents
+from dispr_cli.scale.shards import Events
 from dispr_cli.study.forest import ForestConfig
 from dispr_cli.training import TrainingWatcher
 

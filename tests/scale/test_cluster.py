@@ -15,7 +15,7 @@ from dispr_cli.errors import ConfigError, DisprError, StoreError
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.pipeline import reconstruct_to_store
-from dispr_cli.shards import Job
+from dispr_cli.scale.shards import Job
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
@@ -23,8 +23,8 @@ from tests.stub_method import StubMethod, load_stub
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
-from dispr_cli import cluster_connection, shard_task  # noqa: E402
-from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster  # noqa: E402
+from dispr_cli.scale import connection, shard_task  # noqa: E402
+from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster  # noqa: E402
 
 JOB = Job(InputSettings(), seed=3, cells_at_once=2)
 
@@ -160,7 +160,7 @@ def test_addresses_that_make_no_sense(plan: Plan, tmp_path: Path, address: str) 
 
 
 def test_nobody_answers(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_connection, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "WAIT_SECONDS", 0.0)
     with pytest.raises(DisprError, match="no scheduler answers there"):
         run(plan, tmp_path / "out.zarr", "tcp://127.0.0.1:9")
     assert not (tmp_path / "out.zarr").exists()

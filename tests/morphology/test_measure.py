@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from dispr_cli import shape_sources
 from dispr_cli.errors import CellError, ConfigError, InputError
-from dispr_cli.feature_table import FAILED, MEASURED, PREDICTED, TRUTH, read_table
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.morphology import in_order, measure_to_table
+from dispr_cli.morphology import sources
+from dispr_cli.morphology.measure import in_order, measure_to_table
+from dispr_cli.morphology.sources import find_shapes
+from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, read_table
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
-from dispr_cli.shape_sources import find_shapes
 from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.rows import FAILED as CELL_FAILED
 from dispr_cli.volumes.rows import CellRow
@@ -83,7 +83,7 @@ def test_csv_and_parquet_say_the_same(volumes: Path, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shape_sources, "FILES_IN_A_UNIT", 4)
+    monkeypatch.setattr(sources, "FILES_IN_A_UNIT", 4)
     folder, whole, halted = tmp_path / "obj", tmp_path / "whole.parquet", tmp_path / "halted.parquet"
     folder.mkdir()
     for number in range(7):
