@@ -12,6 +12,7 @@ torch, numpy and safetensors, on a CPU or a GPU, where several stages may run si
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
@@ -22,11 +23,12 @@ from benchmarks.recipes import settings
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
-from dispr_cli.diffusion.training import Progress
+from dispr_cli.diffusion.training import Progress, Trainer
 from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
+TRIED_STEPS = 25
 
 
 def stage_cells(
@@ -42,6 +44,18 @@ def stage_cells(
         return real, np.ones(len(real))
     odds = [np.full(len(real), (1.0 - share) / len(real)), np.full(len(phantoms), share / len(phantoms))]
     return join_cells([real, phantoms]), np.concatenate(odds)
+
+
+def examples_in(seconds: float, trainer: Trainer) -> int:
+    """How many examples can be learned from in so many seconds here, by trying."""
+    for _ in range(TRIED_STEPS):
+        trainer._take_step()
+    began = time.monotonic()
+    for _ in range(TRIED_STEPS):
+        loss = trainer._take_step()
+    float(loss)
+    rate = TRIED_STEPS * trainer.config.batch_size / (time.monotonic() - began)
+    return max(1000, round(rate * seconds / 1000) * 1000)
 
 
 def start_file(stage: str, args: argparse.Namespace) -> Path:
@@ -69,6 +83,11 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
     phantoms = load_cells(args.phantoms) if args.phantoms else None
     config, shape = settings(args.phantom_recipe if pretraining else args.recipe)
     device = torch.device(args.device)
+    cells, odds = stage_cells(stage, real, phantoms, args.phantom_share)
+    if args.seconds:
+        trial = Trainer(cells, config, shape, device, device.type == "cuda", odds)
+        config = dataclasses.replace(config, num_examples=examples_in(args.seconds, trial))
+        del trial
     losses: list[float] = []
 
     snapshots = 0
@@ -89,7 +108,6 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
                 flush=True,
             )
 
-    cells, odds = stage_cells(stage, real, phantoms, args.phantom_share)
     return train_denoiser(
         cells,
         out,
@@ -123,6 +141,7 @@ def main() -> None:
     parser.add_argument("--phantom-recipe", default="num_examples=150000 batch_size=128 learning_rate=1.5e-3")
     parser.add_argument("--recipe", default="")
     parser.add_argument("--snapshots", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="of a stage: decides its number of examples, by trying")
     parser.add_argument("--phantom-share", type=float, default=0.25)
     parser.add_argument("--scratch", action="store_true", help="start folds from random weights")
     parser.add_argument("--device", default="cpu")
