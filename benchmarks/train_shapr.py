@@ -2,10 +2,13 @@
 
     python benchmarks/train_shapr.py CELLS.npz --out PEERS/shapr
     python benchmarks/train_shapr.py CELLS.npz --out PEERS/shapr-topo --topology --start PEERS/shapr
+    python benchmarks/train_shapr.py CELLS.npz --out PEERS/shapr-phantoms --phantoms PHANTOMS.npz
 
 Writes ``fold0.safetensors`` to ``fold4.safetensors``; resumable. With ``--start`` the topological loss comes
-in the end only, from the network of the same fold, which never saw the fold's cells either. On Linux
-``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296`` keeps memory, which is a third faster.
+in the end only, from the network of the same fold, which never saw the fold's cells either. With
+``--phantoms`` SHAPR gets what ours gets: synthetic cells first (``phantoms.safetensors``, which knows no real
+cell), and our augmentation. On Linux ``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296``
+keeps memory, which is a third faster.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +24,8 @@ import torch
 from dispr_cli.baselines.shapr.method import load_shapr
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import train_shapr
-from dispr_cli.diffusion.dataset import load_cells
+from dispr_cli.config import TrainingConfig
+from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_autocast, choose_device, describe
 from dispr_cli.diffusion.training import Progress
 from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents
@@ -28,6 +33,7 @@ from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
 PUBLISHED_TOPOLOGY_WEIGHT = 0.1
+OUR_AUGMENTATION = TrainingConfig(z_stretch=0.15, z_asymmetry=0.1, elastic=0.5)
 
 
 def report(progress: Progress, found: HeldOut) -> None:
@@ -40,6 +46,52 @@ def report(progress: Progress, found: HeldOut) -> None:
     )
 
 
+def train(
+    out: Path,
+    learned: TrainingCells,
+    held_out: TrainingCells,
+    start: Path | None,
+    examples: int,
+    args: argparse.Namespace,
+) -> bool:
+    """Train one network unless it is there; returns whether it is complete."""
+    if out.exists():
+        return True
+    config = ShaprConfig(
+        num_examples=examples,
+        learning_rate=args.rate,
+        topology_weight=PUBLISHED_TOPOLOGY_WEIGHT if args.topology else 0.0,
+        augmentation=OUR_AUGMENTATION if args.phantoms else TrainingConfig(),
+    )
+    device = choose_device(args.device)
+    autocast = choose_autocast(device, config.precision)
+    facts: dict[str, Any] = {"method": "shapr-topo" if args.topology else "shapr", "stage": out.stem}
+    facts["device"] = describe(device, autocast)
+    network = None
+    if start is not None:
+        begun = load_shapr(start)
+        network = begun.network
+        trained = begun.provenance
+        facts["start"] = {key: trained.get(key) for key in ("method", "stage", "cells", "training")}
+        facts["start"]["weights_sha256"] = begun.sha256
+    print(f"{out}: begins", flush=True)
+    complete = train_shapr(
+        learned,
+        out,
+        config,
+        device=device,
+        autocast=autocast is not None,
+        held_out=held_out,
+        start_from=network,
+        provenance=facts,
+        events=TrainingEvents(held_out=report),
+        until=args.until,
+    )
+    if not complete:
+        print(f"{out}: out of time, saved; run the same command to go on", flush=True)
+    return complete
+
+
 def main() -> None:
     """Train the folds asked for, one after the other."""
     parser = argparse.ArgumentParser(
@@ -50,6 +102,8 @@ def main() -> None:
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--topology", action="store_true")
     parser.add_argument("--start", type=Path, help="folder with fold0.safetensors and so on to begin with")
+    parser.add_argument("--phantoms", type=Path, help="packed phantoms to begin with")
+    parser.add_argument("--phantom-examples", type=int, default=6_000)
     parser.add_argument("--examples", type=int, default=ShaprConfig().num_examples)
     parser.add_argument("--rate", type=float, default=ShaprConfig().learning_rate)
     parser.add_argument("--device", default="cpu")
@@ -57,40 +111,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    until = time.monotonic() + 60.0 * args.minutes
+    args.until = time.monotonic() + 60.0 * args.minutes
     cells = load_cells(args.cells)
     held = assign_folds(cells.names, NUM_FOLDS)
-    config = ShaprConfig(
-        num_examples=args.examples,
-        learning_rate=args.rate,
-        topology_weight=PUBLISHED_TOPOLOGY_WEIGHT if args.topology else 0.0,
-    )
-    device = choose_device(args.device)
-    autocast = choose_autocast(device, config.precision)
+    first = args.out / "phantoms.safetensors"
+    if args.phantoms and not train(
+        first, load_cells(args.phantoms), cells, None, args.phantom_examples, args
+    ):
+        return
     for fold in (int(text) for text in args.folds.split(",")):
         out = args.out / f"fold{fold}.safetensors"
-        if out.exists():
-            continue
-        facts = {"method": "shapr-topo" if args.topology else "shapr", "fold": fold}
-        facts["device"] = describe(device, autocast)
-        start = load_shapr(args.start / out.name) if args.start else None
-        if start is not None:
-            facts["start"] = {"weights_sha256": start.sha256, "training": start.provenance.get("training")}
-        print(f"{out}: begins", flush=True)
-        complete = train_shapr(
-            cells.select(np.flatnonzero(held != fold)),
-            out,
-            config,
-            device=device,
-            autocast=autocast is not None,
-            held_out=cells.select(np.flatnonzero(held == fold)),
-            start_from=None if start is None else start.network,
-            provenance=facts,
-            events=TrainingEvents(held_out=report),
-            until=until,
-        )
-        if not complete:
-            print(f"{out}: out of time, saved; run the same command to go on", flush=True)
+        start = first if args.phantoms else args.start / out.name if args.start else None
+        learned, held_out = (cells.select(np.flatnonzero(part)) for part in (held != fold, held == fold))
+        if not train(out, learned, held_out, start, args.examples, args):
             return
 
 
