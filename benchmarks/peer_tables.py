@@ -1,10 +1,10 @@
 """Keep what ``dispr benchmark-peers`` found, and write its tables.
 
-    dispr benchmark-peers CELLS_DIR OUT --methods ... --weights dispr=FOLDS
-    python benchmarks/peer_tables.py OUT/evaluation/summary.json peers
+    dispr benchmark-peers CELLS_DIR OUT --methods ... --weights dispr=FOLDS --weights shapr=FOLDS
+    python benchmarks/peer_tables.py OUT/evaluation/summary.json peers --weights dispr=FOLDS ...
 
-The second line writes ``benchmarks/results/peers.json``; ``benchmarks/tables.py`` makes the tables of
-docs/benchmarks.md from it.
+The second line writes ``benchmarks/results/peers.json``, with what the weights say of their training;
+``benchmarks/tables.py`` makes the tables of docs/benchmarks.md from it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
+
+from dispr_cli.peers import parse_folders
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -65,6 +69,53 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def training_facts(folder: Path) -> dict[str, Any]:
+    """Read from the weights of all folds on what they were trained, and how."""
+    folds = []
+    for path in sorted(folder.glob("fold*.safetensors")):
+        if ".state." not in path.name:
+            with safe_open(path, framework="numpy") as file:
+                folds.append(json.loads(file.metadata()["provenance"]))
+    first, training = folds[0], folds[0].get("training", {})
+    return {
+        "folds": len(folds),
+        "cells": [fold["cells"] for fold in folds],
+        "held_out": [len(fold["held_out"]) for fold in folds],
+        "examples": [fold.get("training", {}).get("num_examples") for fold in folds],
+        "phantom_share": first.get("phantom_share", 0.0),
+        "device": first.get("device"),
+        "start": first.get("start"),
+        **{key: training.get(key) for key in ("batch_size", "learning_rate", "topology_weight")},
+    }
+
+
+def training_table(name: str) -> str:
+    """Tell what each network was trained on, a row for each method with weights."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    total = found["cells"]
+    lines = [
+        "| trained, fold by fold | real cells | beside them | examples | batch | rate | begins with | on |",
+        "| --- | ---: | --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    for method, facts in found["training"].items():
+        real = [total - held for held in facts["held_out"]]
+        phantoms = [cells - own for cells, own in zip(facts["cells"], real, strict=True)]
+        beside = (
+            f"{max(phantoms)} phantoms ({facts['phantom_share']:.0%} of draws)" if max(phantoms) > 0 else "–"
+        )
+        start = facts["start"]
+        if facts["phantom_share"]:
+            begins = "phantoms alone"
+        else:
+            begins = f"SHAPR, {start['training']['num_examples']:,} examples" if start else "nothing"
+        counts = sorted({*facts["examples"]} - {None})
+        examples = " to ".join(f"{count:,}" for count in dict.fromkeys((*counts[:1], *counts[-1:])))
+        told = [facts[key] or "–" for key in ("batch_size", "learning_rate")]
+        row = [method, f"{min(real)} to {max(real)}", beside, examples or "–", *told, begins]
+        lines.append("| " + " | ".join(map(str, [*row, facts["device"] or "–"])) + " |")
+    return "\n".join(lines)
+
+
 def scores_table(name: str) -> str:
     """Mean ± standard deviation over the cells, a row for each method."""
     found = json.loads((RESULTS / f"{name}.json").read_text())
@@ -113,6 +164,8 @@ def peer_tables() -> dict[str, str]:
     for name in ("peers", "peers_shapr"):
         if (RESULTS / f"{name}.json").exists():
             tables |= {name: scores_table(name), f"{name}_pairs": pairs_table(name)}
+            if "training" in json.loads((RESULTS / f"{name}.json").read_text()):
+                tables |= {f"{name}_training": training_table(name)}
     return tables
 
 
@@ -123,8 +176,11 @@ def main() -> None:
     )
     parser.add_argument("summary", type=Path)
     parser.add_argument("name", help="of the result, such as peers")
+    parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FOLDER")
     args = parser.parse_args()
     found = kept(json.loads(args.summary.read_text()))
+    folders = parse_folders(args.weights, "--weights")
+    found["training"] = {method: training_facts(folder) for method, folder in folders.items()}
     (RESULTS / f"{args.name}.json").write_text(json.dumps(found, indent=1) + "\n")
     print(scores_table(args.name))
     if "dispr" in found["methods"]:

@@ -46,8 +46,9 @@ class PeerStudy:
     settings
         Training settings of each method by name.
     weights
-        Folders with weights that are trained already, ``fold0.safetensors`` and so on, by method. Each must
-        record the cells held out of its training; where folds are missing, fewer cells are compared.
+        Folders with weights that are trained already, ``fold0.safetensors`` and so on, by method, or by
+        ``NAME:LABEL`` where one method is compared with several trainings. Each must record the cells held
+        out of its training; where folds are missing, fewer cells are compared.
     volumes
         Folders with ``*.samples.npz`` by method, whose samples were drawn elsewhere; nothing is trained then.
     device
@@ -69,7 +70,8 @@ class PeerStudy:
                 raise ConfigError(f"there is no method {method!r}: expected some of {', '.join(METHODS)}")
         if not 2 <= self.num_folds <= 100:
             raise ConfigError(f"--folds is {self.num_folds}: expected a whole number from 2 to 100")
-        if unknown := {*self.settings, *self.weights, *self.volumes} - set(METHODS):
+        named = {*self.settings, *self.volumes, *(method.partition(":")[0] for method in self.weights)}
+        if unknown := named - set(METHODS):
             raise ConfigError(f"there is no method {min(unknown)!r}: expected some of {', '.join(METHODS)}")
 
 
@@ -107,15 +109,8 @@ def compare_peers(
     plan = plan_cells(data)
     stores = []
     for method in study.methods:
-        name, _, variant = method.partition(":")
         store = out / f"{method.replace(':', '-')}.zarr"
-        if name in study.volumes:
-            loaded: Method = load_sampled_method(name, study.volumes[name])
-        else:
-            weights = _weights(name, cells, out, study, training) if name in TRAINED else None
-            run = ReconstructConfig(study.num_samples, study.seed, device=study.device)
-            options = MethodOptions(weights=weights, variant=variant or None, run=run)
-            loaded = load_method(name, options, training.message)
+        loaded = _loaded(method, cells, out, study, training)
         _reconstruct(plan, store, loaded, study, training, reconstruction)
         stores.append(store)
     return evaluate(
@@ -126,6 +121,21 @@ def compare_peers(
         classes_from_name=True,
         events=evaluation,
     )
+
+
+def _loaded(
+    method: str, cells: TrainingCells, out: Path, study: PeerStudy, events: TrainingWatcher
+) -> Method:
+    """Load ``NAME``, ``NAME:VARIANT`` or, where there are weights of that name, ``NAME:LABEL``."""
+    name, _, variant = method.partition(":")
+    if name in study.volumes:
+        return load_sampled_method(name, study.volumes[name])
+    weights = study.weights.get(method)
+    if weights is None and name in TRAINED:
+        weights = _weights(name, cells, out, study, events)
+    run = ReconstructConfig(study.num_samples, study.seed, device=study.device)
+    chosen = None if method in study.weights else variant or None
+    return load_method(name, MethodOptions(weights=weights, variant=chosen, run=run), events.message)
 
 
 def _weights(method: str, cells: TrainingCells, out: Path, study: PeerStudy, events: TrainingWatcher) -> Path:

@@ -53,6 +53,12 @@ def test_every_cell_is_tried_once_by_a_network_that_never_saw_it(
     fewer = replace(study, methods=("inflate", "shapr"), weights={"shapr": part})
     assert set(compare_peers(phantom_folder, tmp_path / "fewer", fewer, Listener()).classes) == held[1]
 
+    # The same method stands beside itself under a label.
+    twice = replace(study, methods=("shapr", "shapr:again"), weights={"shapr": part, "shapr:again": part})
+    both = compare_peers(phantom_folder, tmp_path / "twice", twice, Listener())
+    assert [method.name for method in both.match.methods] == ["shapr", "shapr again"]
+    assert set(both.classes) == held[1]
+
     before = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
     again = Listener()
     compare_peers(phantom_folder, tmp_path, study, again)

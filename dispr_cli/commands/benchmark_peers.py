@@ -20,7 +20,8 @@ def benchmark_peers(
         str,
         typer.Option(
             "--methods",
-            help="Which, with commas; NAME:VARIANT for a variant. dispr2022 takes days on a CPU.",
+            help="Which, with commas; NAME:VARIANT for a variant, NAME:LABEL for other weights. "
+            "dispr2022 takes days on a CPU.",
             metavar="NAMES",
         ),
     ] = ",".join(CHEAP),
@@ -31,7 +32,7 @@ def benchmark_peers(
         Optional[list[str]],  # noqa: UP045 - typer reads it at run time
         typer.Option(
             "--weights",
-            help="Use the weights of folds that are trained already; once for each method.",
+            help="Use weights of folds that are trained already; once for each of --methods, labels too.",
             metavar="METHOD=FOLDER",
         ),
     ] = None,
