@@ -5,7 +5,9 @@
 The published descriptors (Simionato et al. 2021) come without the volumes of most cells; shapes predicted
 here could only stand beside them if both descriptors of one cell were nearly the same. So: how both
 correlate, whether a cell's own published descriptor is the nearest of all 799, whether a forest can tell
-which program made a descriptor, and what a forest trained on one says of the other. Only the 14 bands whose
+which program made a descriptor, and what a forest trained on one says of the other. Then the upper bound
+of what mixing could give: the paper's six classes by the published descriptors of all cells, without and with
+our descriptor of the *true* shapes of the small classes' training cells. Only the 14 bands whose
 definition is known are compared.
 """
 
@@ -21,13 +23,17 @@ from numpy.typing import NDArray
 
 from dispr_cli.inputs.truth import read_truth
 from dispr_cli.shape.shell_descriptor import shell_descriptor
-from dispr_cli.study.class_scores import score_answers
+from dispr_cli.study.class_scores import compare_answers, score_answers
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.study.forest import grow
 
 BANDS = (1, *range(3, 16))
 NUM_SHELLS, NUM_COLUMNS = 32, 17
 NUM_FOLDS = 5
+MIXED_REPEATS = 2
+OWN_CLASS = ("acanthocyte", "cluster", "keratocyte", "knizocyte", "multilobate")
+"""Classes of the paper besides that of all smooth and spiked discs and spheres."""
+SMALL_CLASSES = ("keratocyte", "knizocyte", "multilobate")
 
 Rows = NDArray[np.float64]
 
@@ -74,6 +80,53 @@ def origin_accuracy(ours: Rows, theirs: Rows, names: list[str]) -> float:
     return float(np.concatenate(right).mean())
 
 
+def six_classes(labels: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Name the paper's class of each of the twelve."""
+    return np.array([next((own for own in OWN_CLASS if own in name), "SDE") for name in labels.tolist()])
+
+
+def mixed(every: Rows, ours: Rows, classes: NDArray[np.str_], index: NDArray[np.int64]) -> dict[str, Any]:
+    """Classify all published descriptors, ours of the small classes' training cells beside them or not.
+
+    Parameters
+    ----------
+    every, classes
+        All published descriptors, scaled, and their classes.
+    ours, index
+        Our descriptors, scaled, and which of all cells they are of.
+    """
+    known = sorted(set(classes.tolist()))
+    truth = np.array([known.index(name) for name in classes.tolist()])
+    names = tuple(f"{place:06d}" for place in range(len(every)))
+    answers = {key: np.full((MIXED_REPEATS, len(truth)), -1) for key in ("published only", "+ ours")}
+    for repeat in range(MIXED_REPEATS):
+        fold_of = assign_folds(names, NUM_FOLDS, repeat, classes.tolist())
+        for fold in range(NUM_FOLDS):
+            train, test = fold_of != fold, fold_of == fold
+            added = (fold_of[index] != fold) & np.isin(classes[index], SMALL_CLASSES)
+            values = np.concatenate([every[train], ours[added]])
+            labels = np.concatenate([classes[train], classes[index][added]])
+            for key, count in (("published only", int(train.sum())), ("+ ours", len(values))):
+                forest = grow(values[:count], labels[:count], 200, repeat, None)
+                found = [known.index(str(name)) for name in forest.predict(every[test])]
+                answers[key][repeat, test] = found
+    scores = {key: score_answers(found, truth, len(known)) for key, found in answers.items()}
+    (test,) = compare_answers(answers, truth, len(known), [("+ ours", "published only")]).values()
+    return {
+        "cells": {name: int((classes == name).sum()) for name in known},
+        "macro_f1": {
+            key: {"macro_f1": float(found.macro_f1.mean()), "interval": list(found.macro_f1_interval)}
+            for key, found in scores.items()
+        },
+        "class_f1": {
+            key: dict(zip(known, found.class_f1.tolist(), strict=True)) for key, found in scores.items()
+        },
+        "difference": test.difference,
+        "interval": [test.low, test.high],
+        "p_value": test.p_value,
+    }
+
+
 def main() -> None:
     """Compare, print, write."""
     parser = argparse.ArgumentParser(
@@ -107,6 +160,7 @@ def main() -> None:
         "own_among_nearest_5_share": float((ranks < 5).mean()),
         "own_rank_median": float(np.median(ranks)),
         "origin_told_share": origin_accuracy(own, scaled(theirs), names),
+        "six_classes": mixed(all_scaled, own, six_classes(labels), index),
         "macro_f1": {
             f"trained on {a}, tested on {b}": cross_tested(first, second, classes, names)
             for a, first in (("theirs", scaled(theirs)), ("ours", own))

@@ -193,6 +193,8 @@ def _pairs_of(variants: Sequence[Variant]) -> list[tuple[str, str]]:
         ("+ predicted shapes", "class weights"),
         ("predicted only", "2D only"),
         ("predicted + 2D", "2D only"),
+        ("stacked only", "2D only"),
+        ("stacked + 2D", "2D only"),
     ]
     return pairs + [pair for pair in further if set(pair) <= set(names)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def _variant_json(found: Classification, name: str) -> dict[str, Any]:
         "class_f1_interval": dict(zip(found.data.classes, scores.class_f1_interval.tolist(), strict=True)),
         "confusion": scores.confusion.tolist(),
         "train_rows": {key: round(value, 1) for key, value in sorted(outcome.train_counts.items())},
+        "ways_chosen": outcome.chosen,
         "best_features": {found.data.names[place]: float(outcome.importances[place]) for place in best},
     }
 
@@ -144,6 +146,8 @@ def page(found: Classification, config: ClassifyConfig) -> str:
     ]
     if found.published:
         parts.append(_published_part(found))
+    if any(len(outcome.variant.ways) > 1 for outcome in found.outcomes.values()):
+        parts.append("## Chosen within the folds\n\n" + _chosen_table(found))
     parts.append("## What the forests look at\n\n" + _feature_table(found))
     if found.left_out:
         parts.append("## Left out\n\n" + "\n".join(f"- {reason}" for reason in found.left_out))
@@ -223,6 +227,16 @@ def _published_part(found: Classification) -> str:
     )
 
 
+def _chosen_table(found: Classification) -> str:
+    rows = [
+        [name, ", ".join(f"{way} ({count})" for way, count in outcome.chosen.items())]
+        for name, outcome in found.outcomes.items()
+        if len(outcome.variant.ways) > 1
+    ]
+    header = ("variant", "shapes of a cell and features: folds that chose so on their training cells")
+    return markdown_table(header, rows)
+
+
 def _feature_table(found: Classification) -> str:
     chosen = [name for name in ("true shapes", "2D only", "predicted only") if name in found.outcomes]
     columns = []
@@ -256,7 +270,5 @@ def _answers(found: Classification) -> str:
 
 
 def readable(name: str) -> str:
-    """Write a class's name for people: ``B_keratocytes`` becomes ``keratocytes``."""
-    first, _, rest = name.partition("_")
-    shown = rest if rest and len(first) <= 1 else name
-    return shown.replace("_", " ")
+    """Write a class's name for people, without what sorts it: ``B_keratocytes``, ``0.33_echinocyte_I``."""
+    return re.sub(r"^(\w|-?\d+\.\d+)_(?=.)", "", name).replace("_", " ")

@@ -75,7 +75,11 @@ def study(
     ] = None,
     samples: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Shapes of each cell by each network.", rich_help_panel=STUDY),
+        typer.Option(help="Shapes of each cell by the network that never saw it.", rich_help_panel=STUDY),
+    ] = None,
+    known_samples: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Shapes of each cell by each network that saw it.", rich_help_panel=STUDY),
     ] = None,
     steps: Annotated[
         Optional[int],  # noqa: UP045
@@ -120,7 +124,8 @@ def study(
     base = SMALL if small else StudyConfig()
     forest = base.classify.forest if trees is None else ForestConfig(trees)
     chosen = _given(num_repeats=repeats) | {"forest": forest, "as_published": as_published}
-    given = _given(num_folds=folds, num_examples=examples, num_samples=samples, num_steps=steps, seed=seed)
+    given = _given(num_folds=folds, num_examples=examples, num_steps=steps, seed=seed)
+    given |= _given(num_samples=samples, num_known_samples=known_samples)
     classify = dataclasses.replace(base.classify, **chosen)
     config = dataclasses.replace(base, classify=classify, never_seen=never_seen, **given)
     watch.set_threads(threads)

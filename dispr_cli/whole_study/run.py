@@ -5,8 +5,9 @@ Every stage leaves its files in the study's folder and is skipped, or gone on wi
     study.json            what was asked for, and the folds
     truth.parquet         features of the true shapes
     weights/foldK         the network that never saw fold K
-    shapes/foldK.zarr     what it makes of all cells
-    predicted.foldK       features of those
+    shapes/foldK.zarr     what it makes of the cells it never saw
+    shapes/foldK.known.zarr  and of those it was trained on
+    predicted.foldK       features of these, in the same two tables
     classification/       tables and figures of the comparison
     summary.md
 """
@@ -25,7 +26,7 @@ from dispr_cli.classification.labels import labels_from_names, read_labels
 from dispr_cli.classification.report import PAGE, write_classification
 from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.errors import ConfigError, InputError
-from dispr_cli.inputs.plan import Plan, plan_cells
+from dispr_cli.inputs.plan import CellRef, Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
@@ -35,7 +36,7 @@ from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.whole_study.networks import given_networks, trained_networks
 from dispr_cli.whole_study.settings import Machine, StudyConfig, StudyEvents
 
-RECORD, SUMMARY = "study.json", "summary.md"
+RECORD, SUMMARY, KNOWN = "study.json", "summary.md", ".known"
 
 
 def run_study(
@@ -159,23 +160,40 @@ def _measured(
             source = find_shapes(plan.source, inputs)
             measure_to_table(source, tables[0], threads=machine.threads, events=watcher)
     for path in networks:
-        table, store = out / f"predicted.{path.stem}.parquet", out / "shapes" / f"{path.stem}.zarr"
-        tables.append(table)
-        if table.exists():
-            continue
-        events.message(f"Shapes by {path.stem}")
-        _reconstruct(plan, store, path, config, machine, inputs, events)
         facts = read_training_facts(path)
-        with events.features() as watcher:
-            source = find_shapes(store, inputs, facts={facts.sha256: facts.held_out})
-            measure_to_table(source, table, threads=machine.threads, events=watcher)
+        for part, refs, samples in _drawn_by(plan, facts.held_out, config):
+            table, store = (
+                out / f"predicted.{path.stem}{part}.parquet",
+                out / "shapes" / f"{path.stem}{part}.zarr",
+            )
+            tables.append(table)
+            if table.exists():
+                continue
+            events.message(f"Shapes by {path.stem}: {samples} of each of {len(refs)} cells")
+            some = dataclasses.replace(plan, cells=refs)
+            _reconstruct(some, store, path, samples, config, machine, inputs, events)
+            with events.features() as watcher:
+                source = find_shapes(store, inputs, facts={facts.sha256: facts.held_out})
+                measure_to_table(source, table, threads=machine.threads, events=watcher)
     return tables
+
+
+def _drawn_by(
+    plan: Plan, held_out: frozenset[str] | None, config: StudyConfig
+) -> list[tuple[str, tuple[CellRef, ...], int]]:
+    """Say which cells a network draws how often: often those it never saw, which are tested by its shapes."""
+    never = held_out or frozenset()
+    unseen = tuple(ref for ref in plan.cells if ref.name in never)
+    known = tuple(ref for ref in plan.cells if ref.name not in never)
+    found = [("", unseen, config.num_samples), (KNOWN, known, config.num_known_samples)]
+    return [part for part in found if part[1]]
 
 
 def _reconstruct(
     plan: Plan,
     store: Path,
     weights: Path,
+    num_samples: int,
     config: StudyConfig,
     machine: Machine,
     inputs: InputSettings,
@@ -183,7 +201,7 @@ def _reconstruct(
 ) -> None:
     from dispr_cli.methods import load_denoiser
 
-    run = ReconstructConfig(config.num_samples, config.seed, 0, machine.device, machine.precision)
+    run = ReconstructConfig(num_samples, config.seed, 0, machine.device, machine.precision)
     method = load_denoiser(weights, SamplerConfig(num_steps=config.num_steps), run, events.message)
     with events.reconstruction() as watcher:
         reconstruct_to_store(
@@ -191,7 +209,7 @@ def _reconstruct(
             store,
             method,
             inputs=inputs,
-            num_samples=config.num_samples,
+            num_samples=num_samples,
             seed=config.seed,
             cells_at_once=CELLS_AT_ONCE[method.device_type],
             events=watcher,
@@ -211,7 +229,8 @@ def _write_summary(
     body = page.removeprefix("# Classification\n\n")
     text = (
         f"# What predicted shapes add: {data.name}\n\n"
-        f"{len(networks)} networks, {made}; shapes each drew of every cell: {config.num_samples}, denoising "
+        f"{len(networks)} networks, {made}; shapes drawn of a cell by the network that never saw it: "
+        f"{config.num_samples}, by each that did: {config.num_known_samples}, denoising "
         f"steps: {config.num_steps}, seed: {config.seed}. A cell is tested only with shapes by the network "
         "that never saw it.\n\n"
         "![Scores of all variants](classification/scores.png)\n\n"

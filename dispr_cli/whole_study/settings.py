@@ -26,7 +26,10 @@ class StudyConfig:
     num_examples
         Augmented examples each learns from.
     num_samples, num_steps
-        Shapes drawn of each cell by each network, and denoising steps.
+        Shapes drawn of each cell by the network that never saw it, and denoising steps.
+    num_known_samples
+        Shapes each network draws of every cell it was trained on: these may train a classifier that is
+        tested on the cells the network never saw. One, as the paper's networks predict.
     seed
         Of the folds, the trainings and the shapes.
     never_seen
@@ -38,6 +41,7 @@ class StudyConfig:
     num_folds: int = 5
     num_examples: int = 8000
     num_samples: int = 5
+    num_known_samples: int = 1
     num_steps: int = SamplerConfig().num_steps
     seed: int = 0
     never_seen: bool = False
@@ -46,6 +50,8 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if self.num_folds < 2:
             raise ConfigError(f"--folds is {self.num_folds}: expected a whole number from 2")
+        if self.num_known_samples < 1:
+            raise ConfigError(f"--known-samples is {self.num_known_samples}: expected a whole number from 1")
 
 
 SMALL = StudyConfig(

@@ -129,15 +129,18 @@ def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tm
     for picture in ("classification/scores.png", "classification/confusions.png"):
         assert picture in text
         assert (tmp_path / "study" / picture).stat().st_size > 10_000
-    table = read_table(tmp_path / "study" / "predicted.fold1.parquet")
-    (network,) = set(table.networks.tolist())
-    assert network == read_training_facts(weights / "fold1.safetensors").sha256
-    assert set(table.cells.tolist()) == set(names_of(cells))
+    facts = read_training_facts(weights / "fold1.safetensors")
+    unseen, known = (
+        read_table(tmp_path / "study" / f"predicted.fold1{part}.parquet") for part in ("", ".known")
+    )
+    assert set(unseen.networks.tolist()) == set(known.networks.tolist()) == {facts.sha256}
+    assert set(unseen.cells.tolist()) == facts.held_out
+    assert set(known.cells.tolist()) == set(names_of(cells)) - facts.held_out
     (tmp_path / "study" / "predicted.fold1.parquet").unlink()
     (tmp_path / "study" / "classification" / "classification.md").unlink()
     again = Silence()
     assert run(cells, tmp_path / "study", again, weights=weights).read_text(encoding="utf-8") == text
-    assert (again.reconstructed, again.measured_shapes) == (0, 8)
+    assert (again.reconstructed, again.measured_shapes) == (0, 4)
     with pytest.raises(ConfigError, match="other cells or settings"):
         run(cells, tmp_path / "study", Silence(), dataclasses.replace(CONFIG, num_samples=2), weights=weights)
 
@@ -172,3 +175,5 @@ def test_a_folder_without_truth_is_told(cells: Path, tmp_path: Path) -> None:
         run(tmp_path, tmp_path / "study", Silence())
     with pytest.raises(ConfigError, match="--folds"):
         StudyConfig(num_folds=1)
+    with pytest.raises(ConfigError, match="--known-samples"):
+        StudyConfig(num_known_samples=0)
