@@ -161,7 +161,7 @@ def pairs_table(name: str, ours: str = "dispr") -> str:
 def peer_tables() -> dict[str, str]:
     """Tables of docs/benchmarks.md by their marks, of the results that are there."""
     tables = {}
-    for name in ("peers", "peers_shapr"):
+    for name in ("peers",):
         if (RESULTS / f"{name}.json").exists():
             tables |= {name: scores_table(name), f"{name}_pairs": pairs_table(name)}
             if "training" in json.loads((RESULTS / f"{name}.json").read_text()):
