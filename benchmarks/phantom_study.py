@@ -95,7 +95,8 @@ def save(kept: list[Measured], work: Path) -> None:
 
 
 def study_data(kept: list[Measured]) -> StudyData:
-    """Bring the rows together."""
+    """Bring the rows together, in an order that does not depend on when they were measured."""
+    kept = sorted(kept, key=lambda row: str(row["name"]))
     shape, plane = [f.name for f in SHAPE_FEATURES], [f.name for f in PLANAR_FEATURES]
 
     def rows(found: list[tuple[Measured, Measured]], network: str) -> LabelledRows:
