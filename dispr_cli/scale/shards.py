@@ -7,21 +7,24 @@ shares the shards out (this process, parts, a cluster) uses what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.diffusion.trust import Trust, trust_of
 from dispr_cli.errors import CellError, DisprError, StoreError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.scale.descriptions import Area, described
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.rows import DONE, FAILED, PENDING, CellRow
 from dispr_cli.volumes.store import VolumeStore
@@ -63,12 +66,15 @@ class Job:
         Cells handed to the method in one call.
     retry_failed
         Try again the cells that failed in an earlier run.
+    area
+        Measures the surface of one volume in squares of a voxel's side; picklable. None leaves it out.
     """
 
     inputs: InputSettings
     seed: int
     cells_at_once: int
     retry_failed: bool = False
+    area: Area | None = None
 
 
 def reconstruct_shards(
@@ -93,7 +99,7 @@ def reconstruct_shards(
     DisprError
         If the store cannot be written. A cell that cannot be read is no error here: its row says why.
     """
-    with ShardWriter(store) as writer:
+    with ShardWriter(store, job.area, trust_of(method)) as writer:
         for shard in shards:
             cells = store.grid.cells_of(shard)
             own = refs[cells.start : cells.stop]
@@ -119,6 +125,7 @@ def reconstruct_shard(
         Takes the shard at the end, or what there is of it at an interruption.
     """
     volumes, rows = _kept(store, shard)
+    tried: dict[int, Cell | CellError] = {}
     pending = [i for i, row in enumerate(rows) if _is_open(row, job.retry_failed)]
     try:
         for batch in batched(read_cells(refs, job.inputs, pending), job.cells_at_once):
@@ -129,11 +136,12 @@ def reconstruct_shard(
                     volumes[index] = samples
             for index, cell in batch:
                 rows[index] = _row(refs[index], cell)
+                tried[index] = cell
             failed = [(refs[i].name, str(cell)) for i, cell in batch if not isinstance(cell, Cell)]
             events.reconstructed(len(good), failed)
     finally:
         # After an interruption too: rows still pending keep their cells for the next run.
-        writer.put(shard, volumes, rows)
+        writer.put(shard, volumes, rows, tried)
 
 
 def _kept(store: VolumeStore, shard: int) -> tuple[NDArray[np.uint8], list[CellRow]]:
@@ -164,20 +172,47 @@ def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
 
 
 class ShardWriter:
-    """Writes shards in the background, one at a time; the next waits until the last is on disk."""
+    """Measures and writes shards in the background, one at a time; the next waits until the last is on disk.
 
-    def __init__(self, store: VolumeStore) -> None:
-        self._store = store
+    Parameters
+    ----------
+    area
+        As in :class:`Job`.
+    trust
+        What was measured of the method's weights; None leaves its columns empty.
+    """
+
+    def __init__(self, store: VolumeStore, area: Area | None = None, trust: Trust | None = None) -> None:
+        self._store, self._area, self._trust = store, area, trust
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dispr-write")
         self._last: Future[None] | None = None
 
     def __enter__(self) -> ShardWriter:
         return self
 
-    def put(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
-        """Hand over a shard; its arrays must not be touched again."""
+    def put(
+        self,
+        shard: int,
+        volumes: NDArray[np.uint8],
+        rows: Sequence[CellRow],
+        cells: Mapping[int, Cell | CellError] = MappingProxyType({}),
+    ) -> None:
+        """Hand over a shard and its cells, as far as they were read; neither must be touched again."""
         self._wait()
-        self._last = self._pool.submit(self._store.write_shard, shard, volumes, rows)
+        self._last = self._pool.submit(self._write, shard, volumes, rows, cells)
+
+    def _write(
+        self,
+        shard: int,
+        volumes: NDArray[np.uint8],
+        rows: Sequence[CellRow],
+        cells: Mapping[int, Cell | CellError],
+    ) -> None:
+        found = [
+            described(row, cells.get(index), samples, self._area, self._trust)
+            for index, (row, samples) in enumerate(zip(rows, volumes, strict=True))
+        ]
+        self._store.write_shard(shard, volumes, found)
 
     def _wait(self) -> None:
         if self._last is not None:
