@@ -7,8 +7,8 @@ ways, this one keeps the corners inside apart; on shapes of cells the areas agre
 
 from __future__ import annotations
 
-import itertools
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -55,7 +55,7 @@ def _cases() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     counts = np.zeros(256, np.int64)
     for case in range(256):
         for loop in _loops(case):
-            for second, third in itertools.pairwise(loop[1:]):
+            for second, third in pairwise(loop[1:]):
                 triangles[case, counts[case]] = loop[0], second, third
                 counts[case] += 1
     return triangles, counts
