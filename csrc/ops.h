@@ -6,6 +6,7 @@
 #include "kernels/attention.h"
 #include "kernels/convolution.h"
 #include "kernels/group_norm.h"
+#include "kernels/noise.h"
 #include "kernels/patches.h"
 #include "tensors.h"
 
@@ -93,6 +94,19 @@ void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
   Device::run(in.x, ConvolutionForward{x[0], x[1], sizes[1], x[2], x[3], x[4], in.storage, in.x.data(), weight.data(),
                                        strides[0], strides[1], strides[4], bias.data(), residual.data(), y.data()});
   stack[0] = in.result(std::move(y));
+}
+
+// normal_noise(streams, count) -> y, float32
+template <class Device>
+void normal_noise(StableIValue* stack, uint64_t, uint64_t) {
+  Tensor given = tensor_from(stack[0]);
+  const int32_t dtype = given.dtype();
+  const Tensor streams = laid_out(std::move(given), false, dtype);
+  const Sizes sizes{streams.sizes()[0], int_from(stack[1])};
+  Tensor y = empty_strided(sizes, dense_strides(sizes, false), aoti_torch_dtype_float32(), streams);
+  Device::run(streams, NormalNoise{sizes[0], sizes[1], static_cast<const int64_t*>(streams.data()),
+                                   static_cast<float*>(y.data())});
+  stack[0] = word_from(std::move(y));
 }
 
 // pack_convolution(weight) -> panels

@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "convolution.h"
 #include "group_norm.h"
+#include "noise.h"
 #include "patches.h"
 
 namespace dispr {
@@ -15,6 +16,7 @@ struct CpuKernels {
   void (*attention_forward)(const AttentionForward&, const Parallel&);
   void (*convolution_forward)(const ConvolutionForward&, const Parallel&);
   void (*patch_projection)(const PatchProjection&, const Parallel&);
+  void (*normal_noise)(const NormalNoise&, const Parallel&);
   // Null where PyTorch's own convolution in bfloat16 is the better one.
   void (*pack_convolution)(const ConvolutionWeights&, const Parallel&);
   void (*convolution_brief)(const BriefConvolution&, const Parallel&);

@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "group_norm_cpu.h"
 #include "group_norm_cpu_backward.h"
+#include "noise_cpu.h"
 #include "patches_bf16_cpu.h"
 
 #define DISPR_TEXT(name) #name
@@ -64,7 +65,7 @@ void patch_projection(const PatchProjection& args, const Parallel& parallel) {
 
 extern const CpuKernels kernels;
 const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
-                         convolution_forward, patch_projection,
+                         convolution_forward, patch_projection, normal_noise,
 #ifdef DISPR_HAS_BRIEF_CONVOLUTION
                          pack_convolution, convolution_brief};
 #else

@@ -3,6 +3,7 @@
 
 #include "attention.h"
 #include "group_norm.h"
+#include "noise.h"
 
 namespace dispr {
 namespace cuda {
@@ -30,6 +31,9 @@ void group_norm_backward(const GroupNormBackward& args, void* workspace, void* s
 // Whether attention_forward takes these arguments: float16 or bfloat16, whole fragments, scores that fit on chip.
 bool attention_fits(const AttentionForward& args);
 void attention_forward(const AttentionForward& args, void* workspace, void* stream);
+
+// At most 65535 samples.
+void normal_noise(const NormalNoise& args, void* stream);
 
 }  // namespace cuda
 }  // namespace dispr

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispr_cli.diffusion.ops import attention_3d, cuda, group_norm_silu, kernels_status, plain
-from tests.diffusion.ops import test_attention, test_group_norm
+from dispr_cli.diffusion.ops import attention_3d, cuda, group_norm_silu, kernels_status, normal_noise, plain
+from tests.diffusion.ops import test_attention, test_group_norm, test_noise
 from tests.diffusion.ops.law import DTYPES, as_float64, assert_law
 
 pytestmark = [
@@ -86,6 +86,13 @@ def test_results_depend_neither_on_the_run_nor_on_the_batch(dtype: torch.dtype) 
             assert torch.equal(first, group_norm_silu(x, 4, weight, bias, 1e-5, scale, shift))
         alone = group_norm_silu(x[2:3], 4, weight, bias, 1e-5, scale[2:3], shift[2:3])
         assert torch.equal(first[2:3], alone)
+
+
+def test_noise_is_that_of_the_cpu() -> None:
+    streams = test_noise.draw_streams(3).cpu()
+    for count in (1, 65, 2049, 64**3):
+        on_device = normal_noise(streams.to("cuda"), count)
+        torch.testing.assert_close(on_device.cpu(), normal_noise(streams, count), rtol=0, atol=2e-6)
 
 
 def test_operators_hold_to_the_contract_of_custom_operators() -> None:
