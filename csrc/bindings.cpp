@@ -49,11 +49,6 @@ struct OnCuda {
     const Launch launch(x, cuda::group_norm_backward_workspace(args.shape, args.storage));
     cuda::group_norm_backward(args, launch.workspace.data(), launch.stream);
   }
-  static void run(const Tensor& x, const AttentionForward& args) {
-    if (!cuda::attention_fits(args)) throw std::runtime_error("dispr kernels: attention_3d does not fit on chip");
-    const Launch launch(x, cuda::attention_workspace(args));
-    cuda::attention_forward(args, launch.workspace.data(), launch.stream);
-  }
   static void run(const Tensor& x, const NormalNoise& args) {
     const Launch launch(x, 0);
     cuda::normal_noise(args, launch.stream);
@@ -98,7 +93,6 @@ const bool registered = [] {
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
                         {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},
-                        {"compiled_attention_3d", attention_3d<OnCuda>},
                         {"compiled_normal_noise", normal_noise<OnCuda>}});
 #endif
   return true;
