@@ -20,6 +20,7 @@ struct OnCpu {
   static void run(const Tensor&, const AttentionForward& args) { cpu_kernels().attention_forward(args, threads); }
   static void run(const Tensor&, const ConvolutionForward& args) { cpu_kernels().convolution_forward(args, threads); }
   static void run(const Tensor&, const PatchProjection& args) { cpu_kernels().patch_projection(args, threads); }
+  static void run(const Tensor&, const LinearRows& args) { cpu_kernels().linear_rows(args, threads); }
   static void run(const Tensor&, const NormalNoise& args) { cpu_kernels().normal_noise(args, threads); }
   static void run(const Tensor&, const ConvolutionWeights& args) { run_if_there(cpu_kernels().pack_convolution, args); }
   static void run(const Tensor&, const BriefConvolution& args) { run_if_there(cpu_kernels().convolution_brief, args); }
@@ -87,6 +88,7 @@ const bool registered = [] {
                        {"attention_3d", attention_3d<OnCpu>},
                        {"convolution_3d", convolution_3d<OnCpu>},
                        {"patch_projection", patch_projection<OnCpu>},
+                       {"linear_rows", linear_rows<OnCpu>},
                        {"normal_noise", normal_noise<OnCpu>},
                        {"pack_convolution", pack_convolution<OnCpu>},
                        {"convolve_packed", convolve_packed<OnCpu>}});

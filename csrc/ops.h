@@ -8,6 +8,7 @@
 #include "kernels/group_norm.h"
 #include "kernels/noise.h"
 #include "kernels/patches.h"
+#include "kernels/rows.h"
 #include "tensors.h"
 
 namespace dispr {
@@ -94,6 +95,19 @@ void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
   Device::run(in.x, ConvolutionForward{x[0], x[1], sizes[1], x[2], x[3], x[4], in.storage, in.x.data(), weight.data(),
                                        strides[0], strides[1], strides[4], bias.data(), residual.data(), y.data()});
   stack[0] = in.result(std::move(y));
+}
+
+// linear_rows(x, weight, bias?) -> y, float32 or float64
+template <class Device>
+void linear_rows(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {false, false});
+  if (in.dtype != in.parameter_dtype) throw std::runtime_error("dispr kernels: rows must be float32 or float64");
+  const Tensor weight = in.parameter(tensor_from(stack[1])), bias = in.parameter(optional_tensor_from(stack[2]));
+  const Sizes sizes{in.sizes[0], weight.sizes()[0]};
+  Tensor y = in.new_parameter(sizes);
+  Device::run(in.x, LinearRows{sizes[0], in.sizes[1], sizes[1], in.storage, in.x.data(), weight.data(), bias.data(),
+                               y.data()});
+  stack[0] = word_from(std::move(y));
 }
 
 // normal_noise(streams, count) -> y, float32

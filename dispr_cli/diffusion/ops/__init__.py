@@ -11,6 +11,7 @@ from dispr_cli.diffusion.ops.group_norm import group_norm_silu
 from dispr_cli.diffusion.ops.library import KernelsStatus, kernels_status
 from dispr_cli.diffusion.ops.noise import noise_blocks, normal_noise
 from dispr_cli.diffusion.ops.patches import patch_projection
+from dispr_cli.diffusion.ops.rows import linear_rows
 
 __all__ = [
     "KernelsStatus",
@@ -18,6 +19,7 @@ __all__ = [
     "convolution_3d",
     "group_norm_silu",
     "kernels_status",
+    "linear_rows",
     "noise_blocks",
     "normal_noise",
     "patch_projection",

@@ -19,6 +19,7 @@ LEFT_TO_PYTORCH = (
     plain.attention_3d_backward,
     plain.convolution_3d,
     plain.convolution_3d_brief,
+    plain.linear_rows,
     plain.patch_projection,
 )
 """What cuDNN and cuBLAS do as well or better; csrc/README.md says by how much."""

@@ -225,6 +225,12 @@ def patch_result_dtype(dtype: torch.dtype, brief: bool, wide: bool) -> torch.dty
     return torch.float32 if wide and dtype != torch.float64 else product_dtype(dtype, brief)
 
 
+def linear_rows(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the linear map of a few rows, (N, in) -> (N, out), each sum in an order of its own."""
+    rows = (x[:, None, :] * weight).sum(-1)
+    return rows if bias is None else rows + bias
+
+
 NOISE_CHUNK = 32
 """Words of random bits whose normal numbers stand together: so many cosines, then so many sines."""
 
