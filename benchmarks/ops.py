@@ -23,12 +23,12 @@ import torch
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.ops import kernels_status
-from dispr_cli.diffusion.ops.timing import (
-    OpTiming,
-    groups_of,
+from dispr_cli.diffusion.ops.timing import OpTiming, groups_of, time_attention, time_group_norm
+from dispr_cli.diffusion.ops.timing_network import (
     network_shapes,
-    time_attention,
-    time_group_norm,
+    time_convolution,
+    time_noise,
+    time_projections,
 )
 from dispr_cli.speed.machine import describe_machine
 
@@ -45,7 +45,9 @@ def main() -> None:
         raise SystemExit(f"nothing to time: {kernels_status()['reason']}")
     machine = describe_machine(device)
     rows = []
-    for row in chain(_norm_rows(device, options.compiled), _attention_rows(device, options.compiled)):
+    for row in chain(
+        _norm_rows(device, options.compiled), _attention_rows(device, options.compiled), _other_rows(device)
+    ):
         print(_line(row), flush=True)
         rows.append(asdict(row) | {"percent_of_limit": row.percent_of_limit})
     path = RESULTS / f"ops-{machine['name']}.json"
@@ -75,6 +77,16 @@ def _attention_rows(device: torch.device, compiled: bool) -> Iterator[OpTiming]:
         for batch, side in ((1, 8), (5, 8), (1, 16)):
             shape = (batch, config.channels[1], side, side, side)
             yield time_attention(shape, config.attention_heads, groups_of(shape), dtype, device, compiled)
+
+
+def _other_rows(device: torch.device) -> Iterator[OpTiming]:
+    config, batch = DenoiserConfig(), 5
+    if device.type == "cpu":
+        for dtype in (torch.float32, torch.bfloat16):
+            for shape in network_shapes(config, batch):
+                yield time_convolution(shape, dtype)
+            yield from time_projections(config, batch, dtype)
+    yield time_noise(batch, device)
 
 
 def _line(row: OpTiming) -> str:

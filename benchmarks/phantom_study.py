@@ -32,7 +32,7 @@ from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
 from dispr_cli.study.balance import has_smote, smaller_half
 from dispr_cli.study.class_scores import compare_answers, score_answers
 from dispr_cli.study.contest import StudyData, run_variant
-from dispr_cli.study.forest import ForestConfig
+from dispr_cli.study.forest import SMOTE, ForestConfig
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.study.rows import LabelledRows
 from dispr_cli.study.splits import repeated_folds
@@ -41,7 +41,15 @@ from dispr_cli.study.variants import BASELINE, VARIANTS
 LARGE = ("spherocyte", "stomatocyte", "discocyte", "echinocyte")
 COUNTS = {"multilobate": 12, "knizocyte": 23, "keratocyte": 31, "cell_cluster": 69, "acanthocyte": 88}
 LARGE_CLASS, LARGE_COUNT = "smooth and spiked discs", 602
-COMPARED = ("true shapes", "+ predicted shapes", "+ copies", "+ SMOTE", "class weights", "2D only")
+COMPARED = (
+    "true shapes",
+    "+ predicted shapes",
+    "+ predicted, SMOTE",
+    "+ copies",
+    "+ SMOTE",
+    "class weights",
+    "2D only",
+)
 NETWORK = "given"
 SAVED_EVERY = 10
 
@@ -95,7 +103,8 @@ def save(kept: list[Measured], work: Path) -> None:
 
 
 def study_data(kept: list[Measured]) -> StudyData:
-    """Bring the rows together."""
+    """Bring the rows together, in an order that does not depend on when they were measured."""
+    kept = sorted(kept, key=lambda row: str(row["name"]))
     shape, plane = [f.name for f in SHAPE_FEATURES], [f.name for f in PLANAR_FEATURES]
 
     def rows(found: list[tuple[Measured, Measured]], network: str) -> LabelledRows:
@@ -116,7 +125,7 @@ def classify(data: StudyData, args: argparse.Namespace) -> dict[str, Any]:
     splits = repeated_folds(cells, classes, args.folds, args.repeats)
     config = ForestConfig(args.trees)
     true, count = true_indices(data), len(data.classes)
-    chosen = [v for v in VARIANTS if v.name in COMPARED and (has_smote() or v.name != "+ SMOTE")]
+    chosen = [v for v in VARIANTS if v.name in COMPARED and (has_smote() or v.balance != SMOTE)]
     outcomes = {}
     for variant in chosen:
         outcomes[variant.name] = run_variant(data, variant, splits, config)
@@ -130,6 +139,7 @@ def classify(data: StudyData, args: argparse.Namespace) -> dict[str, Any]:
         for other in ("+ copies", "+ SMOTE", "class weights")
         if other in outcomes
     ]
+    pairs += [("+ predicted, SMOTE", "+ SMOTE")] if "+ SMOTE" in outcomes else []
     tests = compare_answers({name: found.answers for name, found in outcomes.items()}, true, count, pairs)
     scored = {name: score_answers(found.answers, true, count) for name, found in outcomes.items()}
     return {

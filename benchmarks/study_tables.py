@@ -1,10 +1,10 @@
-"""Write the tables of docs/study.md from results: the study of real cells and that of phantoms.
+"""Write the tables of docs/study.md from results: of real cells, of phantoms, of the published descriptors.
 
-    dispr study CELLS --out STUDY --weights-dir WEIGHTS --voxel-size 0.172 --steps 6 --as-published
+    dispr study CELLS --out STUDY --weights-dir WEIGHTS ...  (as docs/study.md says)
     python -m benchmarks.study_tables --real STUDY/classification/classification.json
 
-Keeps the real cells' numbers as benchmarks/results/real_study.json; the phantoms' are there already, by
-benchmarks/phantom_study.py.
+Keeps the real cells' numbers as benchmarks/results/real_study.json; the others are there already, by
+benchmarks/phantom_study.py and benchmarks/descriptor_agreement.py.
 """
 
 from __future__ import annotations
@@ -93,6 +93,10 @@ def main() -> None:
             text = replaced(text, f"{name} tests", test_table(result))
             if result.get("as_published"):
                 text = replaced(text, f"{name} published", published_table(result))
+    agreement = RESULTS / "descriptor_agreement.json"
+    if agreement.is_file() and "six_classes" in (found := json.loads(agreement.read_text())):
+        text = replaced(text, "descriptor scores", score_table(found["six_classes"]))
+        text = replaced(text, "descriptor tests", test_table(found["six_classes"]))
     PAGE.write_text(text, encoding="utf-8")
 
 

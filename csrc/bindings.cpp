@@ -20,6 +20,8 @@ struct OnCpu {
   static void run(const Tensor&, const AttentionForward& args) { cpu_kernels().attention_forward(args, threads); }
   static void run(const Tensor&, const ConvolutionForward& args) { cpu_kernels().convolution_forward(args, threads); }
   static void run(const Tensor&, const PatchProjection& args) { cpu_kernels().patch_projection(args, threads); }
+  static void run(const Tensor&, const LinearRows& args) { cpu_kernels().linear_rows(args, threads); }
+  static void run(const Tensor&, const NormalNoise& args) { cpu_kernels().normal_noise(args, threads); }
   static void run(const Tensor&, const ConvolutionWeights& args) { run_if_there(cpu_kernels().pack_convolution, args); }
   static void run(const Tensor&, const BriefConvolution& args) { run_if_there(cpu_kernels().convolution_brief, args); }
 
@@ -48,10 +50,9 @@ struct OnCuda {
     const Launch launch(x, cuda::group_norm_backward_workspace(args.shape, args.storage));
     cuda::group_norm_backward(args, launch.workspace.data(), launch.stream);
   }
-  static void run(const Tensor& x, const AttentionForward& args) {
-    if (!cuda::attention_fits(args)) throw std::runtime_error("dispr kernels: attention_3d does not fit on chip");
-    const Launch launch(x, cuda::attention_workspace(args));
-    cuda::attention_forward(args, launch.workspace.data(), launch.stream);
+  static void run(const Tensor& x, const NormalNoise& args) {
+    const Launch launch(x, 0);
+    cuda::normal_noise(args, launch.stream);
   }
 
  private:
@@ -87,12 +88,14 @@ const bool registered = [] {
                        {"attention_3d", attention_3d<OnCpu>},
                        {"convolution_3d", convolution_3d<OnCpu>},
                        {"patch_projection", patch_projection<OnCpu>},
+                       {"linear_rows", linear_rows<OnCpu>},
+                       {"normal_noise", normal_noise<OnCpu>},
                        {"pack_convolution", pack_convolution<OnCpu>},
                        {"convolve_packed", convolve_packed<OnCpu>}});
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
                         {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},
-                        {"compiled_attention_3d", attention_3d<OnCuda>}});
+                        {"compiled_normal_noise", normal_noise<OnCuda>}});
 #endif
   return true;
 }();

@@ -6,7 +6,9 @@
 #include "kernels/attention.h"
 #include "kernels/convolution.h"
 #include "kernels/group_norm.h"
+#include "kernels/noise.h"
 #include "kernels/patches.h"
+#include "kernels/rows.h"
 #include "tensors.h"
 
 namespace dispr {
@@ -93,6 +95,32 @@ void convolution_3d(StableIValue* stack, uint64_t, uint64_t) {
   Device::run(in.x, ConvolutionForward{x[0], x[1], sizes[1], x[2], x[3], x[4], in.storage, in.x.data(), weight.data(),
                                        strides[0], strides[1], strides[4], bias.data(), residual.data(), y.data()});
   stack[0] = in.result(std::move(y));
+}
+
+// linear_rows(x, weight, bias?) -> y, float32 or float64
+template <class Device>
+void linear_rows(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {false, false});
+  if (in.dtype != in.parameter_dtype) throw std::runtime_error("dispr kernels: rows must be float32 or float64");
+  const Tensor weight = in.parameter(tensor_from(stack[1])), bias = in.parameter(optional_tensor_from(stack[2]));
+  const Sizes sizes{in.sizes[0], weight.sizes()[0]};
+  Tensor y = in.new_parameter(sizes);
+  Device::run(in.x, LinearRows{sizes[0], in.sizes[1], sizes[1], in.storage, in.x.data(), weight.data(), bias.data(),
+                               y.data()});
+  stack[0] = word_from(std::move(y));
+}
+
+// normal_noise(streams, count) -> y, float32
+template <class Device>
+void normal_noise(StableIValue* stack, uint64_t, uint64_t) {
+  Tensor given = tensor_from(stack[0]);
+  const int32_t dtype = given.dtype();
+  const Tensor streams = laid_out(std::move(given), false, dtype);
+  const Sizes sizes{streams.sizes()[0], int_from(stack[1])};
+  Tensor y = empty_strided(sizes, dense_strides(sizes, false), aoti_torch_dtype_float32(), streams);
+  Device::run(streams, NormalNoise{sizes[0], sizes[1], static_cast<const int64_t*>(streams.data()),
+                                   static_cast<float*>(y.data())});
+  stack[0] = word_from(std::move(y));
 }
 
 // pack_convolution(weight) -> panels

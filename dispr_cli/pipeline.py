@@ -18,6 +18,7 @@ from dispr_cli.method import Method
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.scale.run import finish_part, open_run
 from dispr_cli.scale.shards import Events, Job, Silence, batched, reconstruct_shards
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 
@@ -120,7 +121,7 @@ def reconstruct_to_store(
         is no error here: its row says why.
     """
     events = events or Silence()
-    job = Job(inputs, seed, cells_at_once, retry_failed)
+    job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area)
     store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count)
     own = part.shards_of(store.grid.num_shards)
     before = store.progress(own)

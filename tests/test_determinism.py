@@ -19,6 +19,7 @@ from dispr_cli.methods import MethodOptions, load_method
 from dispr_cli.pipeline import reconstruct_to_store
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
@@ -116,7 +117,7 @@ def test_a_cluster(
 ) -> None:
     from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 
-    job = Job(InputSettings(), SEED, 2)
+    job = Job(InputSettings(), SEED, 2, area=unmeshed_area)
     store, _ = reconstruct_on_cluster(
         plan, tmp_path / "out.zarr", load, job, SAMPLES, ClusterOptions(cluster, threads=1)
     )

@@ -26,6 +26,7 @@ from benchmarks.faults.trials import repeated
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from tests.stub_method import StubMethod, load_stub
 
 SECONDS_PER_CELL = 0.2
@@ -98,7 +99,9 @@ def give(place: Bench, out: Path, address: str, timeout: float, **method: object
     """Share a run out, to its end."""
     load = partial(load_stub, seconds_per_cell=SECONDS_PER_CELL, **method)
     options = ClusterOptions(address, shard_timeout=timeout, threads=1)
-    reconstruct_on_cluster(place.plan, out, load, Job(InputSettings(), SEED, 4), SAMPLES, options)
+    reconstruct_on_cluster(
+        place.plan, out, load, Job(InputSettings(), SEED, 4, area=unmeshed_area), SAMPLES, options
+    )
 
 
 def hanging(place: Bench, out: Path, cluster: Cluster, chance: random.Random) -> str:

@@ -30,6 +30,7 @@ from dispr_cli.pipeline import reconstruct_to_store
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.scale.run import open_run
 from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
 from tests.diffusion.tiny import make_denoiser
@@ -74,7 +75,7 @@ class Bench:
 
     def create(self, out: Path, shards: int, method: Method | None = None) -> VolumeStore:
         """Create the store of a run with at least so many shards, where the cells allow."""
-        job = Job(InputSettings(), SEED, 4)
+        job = Job(InputSettings(), SEED, 4, area=unmeshed_area)
         return open_run(self.plan, out, method or self.method, job, SAMPLES, workers=shards)
 
 

@@ -37,10 +37,15 @@ extern const CpuKernels kernels;
 
 namespace {
 
+#ifdef DISPR_HAVE_AVX2
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+#endif
 #ifdef DISPR_HAVE_AVX512
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 #endif
 #if defined(DISPR_HAVE_AVX512_BF16) || defined(DISPR_HAVE_AMX)
@@ -74,8 +79,7 @@ const Candidate candidates[] = {
     {&avx512::kernels, has_avx512},
 #endif
 #ifdef DISPR_HAVE_AVX2
-    {&avx2::kernels,
-     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+    {&avx2::kernels, has_avx2},
 #endif
     {&generic::kernels, [] { return true; }},
 };

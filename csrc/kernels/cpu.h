@@ -4,7 +4,9 @@
 #include "attention.h"
 #include "convolution.h"
 #include "group_norm.h"
+#include "noise.h"
 #include "patches.h"
+#include "rows.h"
 
 namespace dispr {
 
@@ -15,6 +17,8 @@ struct CpuKernels {
   void (*attention_forward)(const AttentionForward&, const Parallel&);
   void (*convolution_forward)(const ConvolutionForward&, const Parallel&);
   void (*patch_projection)(const PatchProjection&, const Parallel&);
+  void (*linear_rows)(const LinearRows&, const Parallel&);
+  void (*normal_noise)(const NormalNoise&, const Parallel&);
   // Null where PyTorch's own convolution in bfloat16 is the better one.
   void (*pack_convolution)(const ConvolutionWeights&, const Parallel&);
   void (*convolution_brief)(const BriefConvolution&, const Parallel&);

@@ -9,7 +9,9 @@
 #include "cpu.h"
 #include "group_norm_cpu.h"
 #include "group_norm_cpu_backward.h"
+#include "noise_cpu.h"
 #include "patches_bf16_cpu.h"
+#include "rows_cpu.h"
 
 #define DISPR_TEXT(name) #name
 #define DISPR_NAME(name) DISPR_TEXT(name)
@@ -60,11 +62,16 @@ void patch_projection(const PatchProjection& args, const Parallel& parallel) {
   run(args, parallel);
 }
 
+void linear_rows(const LinearRows& args, const Parallel& parallel) {
+  return args.storage == Storage::float64 ? linear_rows_as<double>(args, parallel)
+                                          : linear_rows_as<FloatVector>(args, parallel);
+}
+
 }  // namespace
 
 extern const CpuKernels kernels;
 const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
-                         convolution_forward, patch_projection,
+                         convolution_forward, patch_projection, linear_rows, normal_noise,
 #ifdef DISPR_HAS_BRIEF_CONVOLUTION
                          pack_convolution, convolution_brief};
 #else

@@ -1,8 +1,8 @@
 // The kernels for CUDA devices: as the CPU's, with a stream to run in and memory to work in. Raw pointers, no torch.
 #pragma once
 
-#include "attention.h"
 #include "group_norm.h"
+#include "noise.h"
 
 namespace dispr {
 namespace cuda {
@@ -22,14 +22,12 @@ class OnDevice {
 // Bytes of working memory each kernel needs, aligned to 256 bytes.
 int64_t group_norm_workspace(const GroupNormShape& shape, Storage storage);
 int64_t group_norm_backward_workspace(const GroupNormShape& shape, Storage storage);
-int64_t attention_workspace(const AttentionForward& args);
 
 void group_norm_forward(const GroupNormForward& args, void* workspace, void* stream);
 void group_norm_backward(const GroupNormBackward& args, void* workspace, void* stream);
 
-// Whether attention_forward takes these arguments: float16 or bfloat16, whole fragments, scores that fit on chip.
-bool attention_fits(const AttentionForward& args);
-void attention_forward(const AttentionForward& args, void* workspace, void* stream);
+// At most 65535 samples.
+void normal_noise(const NormalNoise& args, void* stream);
 
 }  // namespace cuda
 }  // namespace dispr

@@ -191,6 +191,7 @@ def _pairs_of(variants: Sequence[Variant]) -> list[tuple[str, str]]:
         ("+ predicted shapes", "+ copies"),
         ("+ predicted shapes", "+ SMOTE"),
         ("+ predicted shapes", "class weights"),
+        ("+ predicted, SMOTE", "+ SMOTE"),
         ("predicted only", "2D only"),
         ("predicted + 2D", "2D only"),
         ("stacked only", "2D only"),

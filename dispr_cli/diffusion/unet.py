@@ -17,7 +17,13 @@ from torch.nn import functional as F
 
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
-from dispr_cli.diffusion.ops import attention_3d, convolution_3d, group_norm_silu, patch_projection
+from dispr_cli.diffusion.ops import (
+    attention_3d,
+    convolution_3d,
+    group_norm_silu,
+    linear_rows,
+    patch_projection,
+)
 
 GRID = 64
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.Conv3d)
@@ -42,15 +48,11 @@ class Norm(nn.Module):
 
 
 class RowLinear(nn.Linear):
-    """A linear map of a few rows, summed in an order that does not depend on the number of threads.
-
-    BLAS splits such small products by thread, and a sample's bytes would follow.
-    """
+    """A linear map of a few rows, summed in an order that does not depend on the number of threads."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, in) -> (N, out)."""
-        rows = (x[:, None, :].float() * self.weight.float()).sum(-1)
-        return (rows + self.bias.float()).to(x.dtype)
+        return linear_rows(x, self.weight, self.bias)
 
 
 class RowSiLU(nn.Module):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dispr_cli import __version__
+from dispr_cli.diffusion.trust import trust_of
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.plan import CellRef
 from dispr_cli.method import Method
@@ -99,7 +100,7 @@ def do_shard(task: ShardTask) -> ShardReport:
         store = open_store(task.store)
         _check_same(store, method, task.job)
         recorder = _Recorder()
-        with ShardWriter(store) as writer:
+        with ShardWriter(store, task.job.area, trust_of(method)) as writer:
             reconstruct_shard(store, task.shard, task.refs, method, task.job, recorder, writer)
     return recorder.report
 

@@ -20,11 +20,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.diffusion.trust import Trust, trust_of
 from dispr_cli.errors import CellError, DisprError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.scale.descriptions import Area, described
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.draft import ShardDraft
 from dispr_cli.volumes.rows import DONE, FAILED, CellRow
@@ -69,12 +71,15 @@ class Job:
         Cells handed to the method in one call.
     retry_failed
         Try again the cells that failed in an earlier run.
+    area
+        Measures the surface of one volume in squares of a voxel's side; picklable. None leaves it out.
     """
 
     inputs: InputSettings
     seed: int
     cells_at_once: int
     retry_failed: bool = False
+    area: Area | None = None
 
 
 def reconstruct_shards(
@@ -99,7 +104,7 @@ def reconstruct_shards(
     DisprError
         If the store cannot be written. A cell that cannot be read is no error here: its row says why.
     """
-    with ShardWriter(store) as writer:
+    with ShardWriter(store, job.area, trust_of(method)) as writer:
         for shard in shards:
             cells = store.grid.cells_of(shard)
             own = refs[cells.start : cells.stop]
@@ -133,7 +138,9 @@ def reconstruct_shard(
             if good:
                 drawn = method.reconstruct([cell for _, cell in good], store.num_samples, job.seed)
                 shapes = dict(zip((place for place, _ in good), drawn, strict=True))
-            writer.put(draft, [(place, _row(refs[place], cell), shapes.get(place)) for place, cell in batch])
+            writer.put(
+                draft, [(place, _row(refs[place], cell), cell, shapes.get(place)) for place, cell in batch]
+            )
             failed = [(refs[place].name, str(cell)) for place, cell in batch if not isinstance(cell, Cell)]
             events.reconstructed(len(good), failed)
     finally:
@@ -158,20 +165,38 @@ def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
     return replace(row, status=f"{FAILED}{cell}")
 
 
-class ShardWriter:
-    """Compresses cells and writes shards in the background, in order; if much waits, so does the caller."""
+Reconstructed = tuple[int, CellRow, Cell | CellError, NDArray[np.uint8] | None]
+"""Place in the shard, row, cell as it was read, and samples where there are any."""
 
-    def __init__(self, store: VolumeStore) -> None:
-        self._store = store
+
+class ShardWriter:
+    """Measures and compresses cells and writes shards in the background; if much waits, so does the caller.
+
+    Parameters
+    ----------
+    area
+        As in :class:`Job`.
+    trust
+        What was measured of the method's weights; None leaves its columns empty.
+    """
+
+    def __init__(self, store: VolumeStore, area: Area | None = None, trust: Trust | None = None) -> None:
+        self._store, self._area, self._trust = store, area, trust
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dispr-write")
         self._waiting: deque[Future[None]] = deque()
 
     def __enter__(self) -> ShardWriter:
         return self
 
-    def put(self, draft: ShardDraft, cells: Sequence[tuple[int, CellRow, NDArray[np.uint8] | None]]) -> None:
-        """Hand over places, rows and samples of some cells; the arrays must not be touched again."""
-        self._submit(partial(_put, draft, cells))
+    def put(self, draft: ShardDraft, cells: Sequence[Reconstructed]) -> None:
+        """Hand over some cells of a shard; their arrays must not be touched again."""
+        self._submit(partial(self._put, draft, cells))
+
+    def _put(self, draft: ShardDraft, cells: Sequence[Reconstructed]) -> None:
+        for place, row, cell, samples in cells:
+            if samples is not None:
+                row = described(row, cell, samples, self._area, self._trust)
+            draft.put(place, row, samples)
 
     def write(self, draft: ShardDraft) -> None:
         """Hand over a shard, to be written when its cells are compressed."""
@@ -196,11 +221,6 @@ class ShardWriter:
                     self._wait()
         finally:
             self._pool.shutdown()
-
-
-def _put(draft: ShardDraft, cells: Sequence[tuple[int, CellRow, NDArray[np.uint8] | None]]) -> None:
-    for place, row, samples in cells:
-        draft.put(place, row, samples)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -8,6 +8,7 @@ ways, this one keeps the corners inside apart; on shapes of cells the areas agre
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -54,7 +55,7 @@ def _cases() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     counts = np.zeros(256, np.int64)
     for case in range(256):
         for loop in _loops(case):
-            for second, third in zip(loop[1:], loop[2:], strict=False):
+            for second, third in pairwise(loop[1:]):
                 triangles[case, counts[case]] = loop[0], second, third
                 counts[case] += 1
     return triangles, counts
@@ -128,7 +129,11 @@ def _sum_of_areas(
                             bit = 2 - axis
                             points[edge, axis] = (a >> bit & 1) + share * ((b >> bit & 1) - (a >> bit & 1))
                 for triangle in range(counts[case]):
-                    p, q, r = triangles[case, triangle, 0], triangles[case, triangle, 1], triangles[case, triangle, 2]
+                    p, q, r = (
+                        triangles[case, triangle, 0],
+                        triangles[case, triangle, 1],
+                        triangles[case, triangle, 2],
+                    )
                     uz, vz = points[q, 0] - points[p, 0], points[r, 0] - points[p, 0]
                     uy, vy = points[q, 1] - points[p, 1], points[r, 1] - points[p, 1]
                     ux, vx = points[q, 2] - points[p, 2], points[r, 2] - points[p, 2]

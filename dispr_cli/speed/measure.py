@@ -11,7 +11,7 @@ from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.contest import Contender, compare
 from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.ops.limits import measure_limits
-from dispr_cli.diffusion.ops.timing import time_network_operations
+from dispr_cli.diffusion.ops.timing_network import time_network_operations
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.diffusion.timing import NUM_SAMPLES, time_call, time_cells, time_steps
 from dispr_cli.methods import load_denoiser

@@ -59,6 +59,7 @@ BASELINE = Variant("true shapes", "true shapes")
 VARIANTS = (
     BASELINE,
     Variant("+ predicted shapes", "+ predicted shapes of small classes", train=FILLED),
+    Variant("+ predicted, SMOTE", "+ predicted shapes, then SMOTE", train=FILLED, balance=SMOTE),
     Variant("+ copies", "+ copies (random oversampling)", balance=COPIES),
     Variant("+ SMOTE", "+ SMOTE", balance=SMOTE),
     Variant("class weights", "class weights", balance=WEIGHTS),

@@ -15,7 +15,7 @@ from dispr_cli.study.forest import FittedForest, ForestConfig, fit_forest
 from dispr_cli.study.rows import LabelledRows
 
 EACH, MEAN, SPREAD = "each", "mean", "mean and sd"
-FEW_FEATURES = 20
+FEW_FEATURES, ALL_FEATURES = 20, 10**6
 INNER_FOLDS = 4
 INNER_TREES = 100
 
@@ -37,12 +37,12 @@ class Way:
     num_kept: int | None = None
 
     def __str__(self) -> str:
-        kept = "features above average" if self.num_kept is None else f"best {self.num_kept} features"
-        return f"{self.samples}, {kept}"
+        kept = {None: "features above average", ALL_FEATURES: "all features"}
+        return f"{self.samples}, {kept.get(self.num_kept, f'best {self.num_kept} features')}"
 
 
 AS_IT_IS = (Way(),)
-PLANE_WAYS = tuple(Way(EACH, kept) for kept in (None, FEW_FEATURES))
+PLANE_WAYS = tuple(Way(EACH, kept) for kept in (None, FEW_FEATURES, ALL_FEATURES))
 SAMPLE_WAYS = tuple(Way(samples, kept) for samples in (MEAN, EACH, SPREAD) for kept in (None, FEW_FEATURES))
 """What a variant may choose from."""
 

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 _PLACE = ("index", "name", "source", "label", "y0", "x0", "y1", "x1", "touches_border", "voxel_size_um")
-_FIXED = (*_PLACE, "status", "volume_voxels_mean", "volume_voxels_sd")
-_MICROMETRES = ("volume_um3_mean", "volume_um3_sd")
+_STATISTICS = ("mean", "sd", "low", "high")
+_VOXELS = tuple(f"{what}_voxels_{number}" for what in ("volume", "surface") for number in _STATISTICS)
+_OWN = ("status", *_VOXELS, "unlike_training")
+_FIXED = (*_PLACE, *_OWN)
+_MICROMETRES = {
+    f"{what}_um{power}_{number}": (f"{what}_voxels_{number}", power)
+    for what, power in (("volume", 3), ("surface", 2))
+    for number in _STATISTICS
+}
 
 
 def write_table(path: Path, table: CellTable) -> Progress:
@@ -117,12 +124,14 @@ def _columns(table: CellTable) -> list[str]:
 
 def _entries(index: int, row: CellRow) -> dict[str, Scalar]:
     box = row.bounding_box or (None, None, None, None)
-    size, mean, spread = row.voxel_size_um, row.volume_voxels_mean, row.volume_voxels_sd
-    fixed: tuple[Scalar, ...] = (index, row.name, row.source, row.label, *box)
-    fixed += (row.touches_border, size, row.status, mean, spread)
-    entries: dict[str, Scalar] = {**row.extra, **dict(zip(_FIXED, fixed, strict=True))}
-    for column, count in zip(_MICROMETRES, (mean, spread), strict=True):
-        entries[column] = None if size is None or count is None else count * size**3
+    size = row.voxel_size_um
+    place = (index, row.name, row.source, row.label, *box, row.touches_border, size)
+    entries: dict[str, Scalar] = {**row.extra, **dict(zip(_PLACE, place, strict=True))}
+    for column in _OWN:
+        entries[column] = getattr(row, column)
+    for column, (in_voxels, power) in _MICROMETRES.items():
+        count = getattr(row, in_voxels)
+        entries[column] = None if size is None or count is None else count * size**power
     return entries
 
 

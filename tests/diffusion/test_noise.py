@@ -33,3 +33,10 @@ def test_it_is_standard_normal_and_independent_between_samples() -> None:
     assert abs(float(a.mean())) < 0.03
     assert abs(float(a.std()) - 1) < 0.03
     assert abs(float((a * b).mean())) < 0.03
+
+
+def test_a_stream_never_repeats_itself() -> None:
+    stream = sample_stream(IMAGE, MASK, 0, 0)
+    first, second = draw_noise([stream], 32), draw_noise([stream], 32)
+    assert torch.equal(first, draw())
+    assert abs(float((first * second).mean())) < 0.03

@@ -16,7 +16,7 @@ from dispr_cli.diffusion.contest import Contender, compare
 from dispr_cli.diffusion.ops import clock, group_norm_silu, kernels_status
 from dispr_cli.diffusion.ops.clock import Spread, in_turns, ratios, spread
 from dispr_cli.diffusion.ops.library import operations_by
-from dispr_cli.diffusion.ops.timing import time_network_operations
+from dispr_cli.diffusion.ops.timing_network import time_network_operations
 from dispr_cli.diffusion.products import record_products
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import ConfigError
@@ -96,7 +96,16 @@ def test_operations_are_those_of_the_network() -> None:
     fine, coarse = (2, 16, 16, 16, 16), (2, 16, 8, 8, 8)
     film = "group_norm_silu + FiLM"
     norms = [("group_norm_silu", fine), (film, fine), ("group_norm_silu", coarse), (film, coarse)]
-    assert found == [*norms, ("attention_3d", coarse)]
+    volume = (2, 1, 64, 64, 64)
+    convolutions = [("convolution_3d", fine), ("convolution_3d", coarse)]
+    projections = [("patch_projection", volume), ("patch_projection", fine)]
+    assert found == [
+        *norms,
+        ("attention_3d", coarse),
+        *convolutions,
+        *projections,
+        ("normal_noise", volume),
+    ]
     assert all(row.percent_of_limit > 0 for row in rows)
     values = 2 * 16 * 16**3
     assert rows[0].rate * rows[0].ours_ms * 1e6 == pytest.approx(3 * 4 * values)

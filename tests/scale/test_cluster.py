@@ -16,6 +16,7 @@ from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.pipeline import reconstruct_to_store
 from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
@@ -26,7 +27,7 @@ distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is 
 from dispr_cli.scale import connection, shard_task  # noqa: E402
 from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster  # noqa: E402
 
-JOB = Job(InputSettings(), seed=3, cells_at_once=2)
+JOB = Job(InputSettings(), seed=3, cells_at_once=2, area=unmeshed_area)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from dispr_cli.diffusion.ops.attention import attention_3d
 from dispr_cli.diffusion.ops.convolution import convolution_3d
 from dispr_cli.diffusion.ops.group_norm import group_norm_silu
 from dispr_cli.diffusion.ops.library import KernelsStatus, kernels_status
+from dispr_cli.diffusion.ops.noise import noise_blocks, normal_noise
 from dispr_cli.diffusion.ops.patches import patch_projection
+from dispr_cli.diffusion.ops.rows import linear_rows
 
 __all__ = [
     "KernelsStatus",
@@ -17,5 +19,8 @@ __all__ = [
     "convolution_3d",
     "group_norm_silu",
     "kernels_status",
+    "linear_rows",
+    "noise_blocks",
+    "normal_noise",
     "patch_projection",
 ]

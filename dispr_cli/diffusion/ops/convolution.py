@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full
+from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full, needs_gradient
 from dispr_cli.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ def convolution_3d(
         If a shape does not fit ``x``.
     """
     _check_shapes(x, weight, bias, residual)
-    if computes_in_brief(x) and not _needs_gradient(x, weight, bias, residual):
+    if computes_in_brief(x) and not needs_gradient(x, weight, bias, residual):
         brief: Tensor = torch.ops.dispr.convolution_3d_brief(x, weight, bias, residual)
         return brief
     if not computes_in_full(x):
@@ -58,10 +58,6 @@ def convolution_3d(
         None if bias is None else bias.to(dtype),
         None if residual is None else residual.to(dtype),
     )
-
-
-def _needs_gradient(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> None:

@@ -38,6 +38,8 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.convolution_3d_brief: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
     "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
+    plain.linear_rows: "(Tensor x, Tensor weight, Tensor? bias) -> Tensor",
+    plain.normal_noise: "(Tensor streams, int count) -> Tensor",
     plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 }
@@ -140,7 +142,7 @@ def _plain_operations() -> Iterator[None]:
         warnings.simplefilter("ignore", UserWarning)  # that kernels are overridden is what is wanted
         for implementation in _SCHEMAS:
             for key in ("CPU", "CUDA"):
-                overriding.impl(implementation.__name__, implementation, key)
+                overriding.impl(implementation.__name__, implementation, key, allow_override=True)
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -222,6 +223,36 @@ def product_dtype(dtype: torch.dtype, brief: bool) -> torch.dtype:
 def patch_result_dtype(dtype: torch.dtype, brief: bool, wide: bool) -> torch.dtype:
     """Precision of its result: that of the factors, or ``wide`` for float32, except in float64."""
     return torch.float32 if wide and dtype != torch.float64 else product_dtype(dtype, brief)
+
+
+def linear_rows(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the linear map of a few rows, (N, in) -> (N, out), each sum in an order of its own."""
+    rows = (x[:, None, :] * weight).sum(-1)
+    return rows if bias is None else rows + bias
+
+
+NOISE_CHUNK = 32
+"""Words of random bits whose normal numbers stand together: so many cosines, then so many sines."""
+
+WORDS_OF_BLOCK = 4
+
+
+def noise_blocks(count: int) -> int:
+    """Count the blocks of random bits that ``count`` normal numbers of a stream take."""
+    return math.ceil(count / (2 * NOISE_CHUNK)) * NOISE_CHUNK // WORDS_OF_BLOCK
+
+
+def normal_noise(streams: Tensor, count: int) -> Tensor:
+    """Return ``count`` normal numbers from each stream: NumPy's Philox made normal by Box and Muller."""
+    rows = np.empty((len(streams), count), np.float32)
+    for row, (low, high, block) in zip(rows, streams.cpu().numpy().view(np.uint64).tolist(), strict=True):
+        bits = np.random.Philox(key=low | high << 64, counter=block)
+        words = bits.random_raw(noise_blocks(count) * WORDS_OF_BLOCK).reshape(-1, NOISE_CHUNK)
+        uniform = (words.astype(np.uint32) >> np.uint32(1) | np.uint32(1)).astype(np.float32) * 2.0**-31
+        angle = (words >> np.uint64(32)).astype(np.uint32).astype(np.int32) * (math.tau / 2.0**32)
+        radius = np.sqrt(-2.0 * np.log(uniform.astype(np.float64)))
+        row[:] = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:count]
+    return torch.from_numpy(rows).to(streams.device)
 
 
 def attention_3d_backward(

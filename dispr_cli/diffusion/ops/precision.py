@@ -1,4 +1,4 @@
-"""Where the compiled operations without a version for GPUs take over from PyTorch's."""
+"""Where compiled operations without a version for GPUs, or without a gradient, take over from PyTorch's."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def computes_in_brief(x: Tensor) -> bool:
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16):
         return False
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
+def needs_gradient(*tensors: Tensor | None) -> bool:
+    """Tell whether what is computed from these tensors must remember how."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)

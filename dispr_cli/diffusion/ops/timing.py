@@ -1,4 +1,4 @@
-"""How fast the operations run beside eager PyTorch, and how far from what the machine can do."""
+"""How fast norm and attention run beside eager PyTorch, and how far from what the machine can do."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.clock import calls_in_turns, compiled_or_none, ratios
 from dispr_cli.diffusion.ops.limits import product_of_matrices
-from dispr_cli.inputs.cell import GRID
 
 GROUP_CHANNELS = 16
 """Channels of a group in the denoiser's norms."""
@@ -64,32 +62,6 @@ class OpTiming:
         return 100 * self.rate / self.limit
 
 
-def network_shapes(config: DenoiserConfig, batch: int) -> list[tuple[int, ...]]:
-    """Shapes of the tensors the denoiser normalises, at its two levels."""
-    side = GRID // config.patch
-    fine, coarse = config.channels
-    return [(batch, fine, side, side, side), (batch, coarse, side // 2, side // 2, side // 2)]
-
-
-def time_network_operations(
-    config: DenoiserConfig,
-    batch: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    compiled: bool = False,
-    repeats: int = 15,
-) -> list[OpTiming]:
-    """Time every operation on the tensors it meets in a call of the denoiser with ``batch`` volumes."""
-    shapes = network_shapes(config, batch)
-    norms = [
-        time_group_norm(shape, groups_of(shape), dtype, device, film, compiled, repeats)
-        for shape in shapes
-        for film in (False, True)
-    ]
-    coarse, heads = shapes[-1], config.attention_heads
-    return [*norms, time_attention(coarse, heads, groups_of(coarse), dtype, device, compiled, repeats)]
-
-
 def groups_of(shape: tuple[int, ...]) -> int:
     """Count the groups that the denoiser's norms make of the channels of such a tensor."""
     return max(1, shape[1] // GROUP_CHANNELS)
@@ -108,7 +80,7 @@ def time_group_norm(
 
     The least traffic is two readings and one writing of x.
     """
-    x = _drawn(shape, dtype, device)
+    x = drawn(shape, dtype, device)
     N, C = shape[:2]
     weight, bias = torch.randn(C, device=device), torch.randn(C, device=device)
     scale, shift = (torch.randn(N, C, device=device) for _ in range(2)) if film else (None, None)
@@ -131,7 +103,7 @@ def time_group_norm(
     size = x.numel() * x.element_size() / 1e9
     limit = 2 * size / min(seconds.pop(2))
     gflop = NORM_FLOP * x.numel() / 1e9
-    return _timing("group_norm_silu" + " + FiLM" * film, x, seconds, gflop, 3 * size, "GB/s", limit)
+    return timing_of("group_norm_silu" + " + FiLM" * film, x, seconds, gflop, 3 * size, "GB/s", limit)
 
 
 def _eager_group_norm(
@@ -160,7 +132,7 @@ def time_attention(
     Operations: 8 C² for the projections of a token and 4 T C for its scores and their sum, T tokens.
     """
     C = shape[1]
-    x = _drawn(shape, dtype, device)
+    x = drawn(shape, dtype, device)
     sizes = ((C,), (C,), (3 * C, C), (3 * C,), (C, C), (C,))
     parameters = [torch.randn(size, device=device) / size[-1] ** 0.5 for size in sizes]
     by_eager: tuple[Any, ...] = (x, heads, groups, *(parameter.to(dtype) for parameter in parameters), 1e-5)
@@ -181,14 +153,15 @@ def time_attention(
     tokens = x[0, 0].numel()
     gflop = shape[0] * tokens * (8 * C * C + 4 * tokens * C) / 1e9
     traffic = 2 * x.numel() * x.element_size() + 4 * sum(parameter.numel() for parameter in parameters)
-    return _timing("attention_3d", x, seconds, gflop, traffic / 1e9, "GFLOP/s", limit)
+    return timing_of("attention_3d", x, seconds, gflop, traffic / 1e9, "GFLOP/s", limit)
 
 
-def _drawn(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def drawn(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Draw normal numbers, channels last."""
     return torch.randn(shape, device=device).to(dtype).contiguous(memory_format=torch.channels_last_3d)
 
 
-def _timing(
+def timing_of(
     operation: str,
     x: Tensor,
     seconds: list[list[float]],
@@ -197,6 +170,7 @@ def _timing(
     unit: str,
     limit: float,
 ) -> OpTiming:
+    """Put times, arithmetic and traffic together; ``seconds`` of eager PyTorch, ours and torch.compile."""
     eager, ours, *compiled = seconds
     amount = gigabytes if unit == "GB/s" else gflop
     return OpTiming(

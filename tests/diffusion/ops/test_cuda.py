@@ -8,16 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispr_cli.diffusion.ops import attention_3d, cuda, group_norm_silu, kernels_status, plain
-from tests.diffusion.ops import test_attention, test_group_norm
-from tests.diffusion.ops.law import DTYPES, as_float64, assert_law
+from dispr_cli.diffusion.ops import attention_3d, group_norm_silu, kernels_status, normal_noise, plain
+from tests.diffusion.ops import test_attention, test_group_norm, test_noise
+from tests.diffusion.ops.law import DTYPES
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
-
-HALVES = (torch.float16, torch.bfloat16)
 
 
 @pytest.fixture(autouse=True)
@@ -50,33 +48,6 @@ def test_group_norm_is_within_the_law(
         test_group_norm.check_forward_and_backward(case, groups, (channels_last, dtype, options))
 
 
-@pytest.mark.parametrize("tokens", [(1, 1, 1), (3, 5, 7), (8, 8, 8), (10, 10, 10)])
-@pytest.mark.parametrize("dtype", HALVES)
-@pytest.mark.parametrize(("channels", "heads"), [(32, 2), (128, 4), (192, 3), (256, 2)])
-def test_attention_is_within_the_law(
-    tokens: tuple[int, ...], dtype: torch.dtype, channels: int, heads: int
-) -> None:
-    x, *parameters = test_attention.draw((3, channels, *tokens), dtype, True)
-    assert cuda.attention_fits(x, heads)
-    y = attention_3d(x, heads, 8, *parameters)
-    by_plain = plain.attention_3d(x, heads, 8, *parameters, 1e-5)
-    truth = plain.attention_3d(x.double(), heads, 8, *as_float64(*parameters), 1e-5)
-    assert y.stride() == by_plain.stride()
-    assert_law(y, by_plain, truth, (tokens, dtype, channels))
-
-
-def test_what_the_attention_kernel_does_not_take_goes_to_pytorch() -> None:
-    for shape, dtype, heads in (
-        ((1, 24, 2, 2, 2), torch.bfloat16, 3),  # heads of 8 channels
-        ((1, 32, 11, 10, 10), torch.bfloat16, 2),  # more than 1024 tokens
-        ((1, 32, 2, 2, 2), torch.float32, 2),
-    ):
-        x, *parameters = test_attention.draw(shape, dtype, True)
-        assert not cuda.attention_fits(x, heads)
-        ours = attention_3d(x, heads, 4, *parameters)
-        torch.testing.assert_close(ours, plain.attention_3d(x, heads, 4, *parameters, 1e-5))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_results_depend_neither_on_the_run_nor_on_the_batch(dtype: torch.dtype) -> None:
     for size in (6, 24):
@@ -86,6 +57,13 @@ def test_results_depend_neither_on_the_run_nor_on_the_batch(dtype: torch.dtype) 
             assert torch.equal(first, group_norm_silu(x, 4, weight, bias, 1e-5, scale, shift))
         alone = group_norm_silu(x[2:3], 4, weight, bias, 1e-5, scale[2:3], shift[2:3])
         assert torch.equal(first[2:3], alone)
+
+
+def test_noise_is_that_of_the_cpu() -> None:
+    streams = test_noise.draw_streams(3).cpu()
+    for count in (1, 65, 2049, 64**3):
+        on_device = normal_noise(streams.to("cuda"), count)
+        torch.testing.assert_close(on_device.cpu(), normal_noise(streams, count), rtol=0, atol=2e-6)
 
 
 def test_operators_hold_to_the_contract_of_custom_operators() -> None:
