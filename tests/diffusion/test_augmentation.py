@@ -12,7 +12,15 @@ from dispr_cli.diffusion.augmentation import Randomness, augment, heights
 from dispr_cli.diffusion.conditioning import FOCAL_SLICE
 from dispr_cli.diffusion.dataset import TrainingCells
 
-STILL = dataclasses.replace(TrainingConfig(), z_stretch=0.0, scale=0.0, shear=0.0, condition_dropout=0.0)
+STILL = dataclasses.replace(
+    TrainingConfig(),
+    z_stretch=0.0,
+    z_asymmetry=0.0,
+    scale=0.0,
+    shear=0.0,
+    elastic=0.0,
+    condition_dropout=0.0,
+)
 
 
 def _augmented(cells: TrainingCells, config: TrainingConfig, seed: int = 0):
