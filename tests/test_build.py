@@ -106,8 +106,10 @@ def test_editable_install_builds_the_kernels_into_the_source(source: Path, tmp_p
     )
     assert installed.returncode == 0, installed.stdout
     assert (tree / "dispr_cli" / "_kernels.so").exists()
-    purelib = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")})
-    answer = run("-c", f"import site; site.addsitedir({purelib!r}); {STATUS}", cwd=tmp_path)
+    installed_to = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")})
+    # -S and a plain path: this environment's own editable dispr stays unseen, its torch does not.
+    paths = f"site.addsitedir({installed_to!r}); sys.path.append({sysconfig.get_path('purelib')!r})"
+    answer = run("-S", "-c", f"import site, sys; {paths}; {STATUS}", cwd=tmp_path)
     assert answer.returncode == 0, answer.stdout
     assert json.loads(answer.stdout.splitlines()[-1])["path"] == str(tree / "dispr_cli" / "_kernels.so")
 
