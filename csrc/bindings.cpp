@@ -91,7 +91,8 @@ const bool registered = [] {
                        {"linear_rows", linear_rows<OnCpu>},
                        {"normal_noise", normal_noise<OnCpu>},
                        {"pack_convolution", pack_convolution<OnCpu>},
-                       {"convolve_packed", convolve_packed<OnCpu>}});
+                       {"convolve_packed", convolve_packed<OnCpu>},
+                       {"norm_convolve_packed", norm_convolve_packed<OnCpu>}});
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
                         {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},

@@ -27,6 +27,9 @@ _BLOCK = (
     "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
     "Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, float eps"
 )
+_NORM = (
+    "Tensor x, int num_groups, Tensor norm_weight, Tensor norm_bias, float eps, Tensor? scale, Tensor? shift"
+)
 _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.group_norm_silu: "(Tensor x, int num_groups, Tensor weight, Tensor bias, float eps, "
     "Tensor? scale=None, Tensor? shift=None, Tensor? residual=None) -> (Tensor, Tensor, Tensor)",
@@ -36,6 +39,7 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
     plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.convolution_3d_brief: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
+    plain.norm_convolution_3d_brief: f"({_NORM}, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
     "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
     plain.linear_rows: "(Tensor x, Tensor weight, Tensor? bias) -> Tensor",
