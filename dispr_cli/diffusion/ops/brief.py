@@ -25,7 +25,7 @@ def register(library: torch.library.Library, convolves: Callable[[], bool]) -> N
         x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None
     ) -> Tensor:
         if not convolves():
-            return plain.convolution_3d_brief(x, weight, bias, residual)
+            return plain.convolution_3d_brief(x, prepared(weight, _rounded), bias, residual)
         panels = prepared(weight, _packed)
         y: Tensor = torch.ops.dispr.convolve_packed(x.bfloat16(), panels, bias, residual, weight.shape[0])
         return y
@@ -34,7 +34,7 @@ def register(library: torch.library.Library, convolves: Callable[[], bool]) -> N
         *norm, weight, bias, residual = given
         if not convolves():
             h, _, _ = torch.ops.dispr.group_norm_silu(x.bfloat16(), *norm)
-            return plain.convolution_3d_brief(h, weight, bias, residual)
+            return plain.convolution_3d_brief(h, prepared(weight, _rounded), bias, residual)
         packed = (prepared(weight, _packed), bias, residual, weight.shape[0])
         y: Tensor = torch.ops.dispr.norm_convolve_packed(x.bfloat16(), *norm, *packed)
         return y
@@ -46,3 +46,7 @@ def register(library: torch.library.Library, convolves: Callable[[], bool]) -> N
 def _packed(weight: Tensor) -> Tensor:
     panels: Tensor = torch.ops.dispr.pack_convolution(weight.float())
     return panels
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    return weight.bfloat16()
