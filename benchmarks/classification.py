@@ -23,16 +23,16 @@ from typing import Any
 import numpy as np
 import sklearn
 
-from dispr_cli.class_labels import labels_from_names
-from dispr_cli.classification import true_indices
-from dispr_cli.feature_table import FeatureTable, read_table
+from dispr_cli.classification.classify import true_indices
+from dispr_cli.classification.labels import labels_from_names
+from dispr_cli.classification.tables import assemble
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.labelled_tables import assemble
-from dispr_cli.morphology import available_cores, measure_to_table
+from dispr_cli.morphology.measure import available_cores, measure_to_table
+from dispr_cli.morphology.sources import find_shapes
+from dispr_cli.morphology.table import FeatureTable, read_table
 from dispr_cli.report.class_tables import markdown_table
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import FAMILIES, SHAPE_FEATURES
-from dispr_cli.shape_sources import find_shapes
 from dispr_cli.study.class_scores import score_answers
 from dispr_cli.study.contest import StudyData
 from dispr_cli.study.forest import NONE, ForestConfig, fit_forest

@@ -9,23 +9,40 @@ The seed of the phantoms is not 0, which the shipped demonstration cells use.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
+from dispr_cli.diffusion.device import available_threads
+
+SET_SIZE = 90
+"""Phantoms of one seed."""
 
 Packed = tuple[str, np.ndarray, np.ndarray, np.ndarray]
 
 
-def pack_phantoms(count: int, seed: int) -> Iterator[Packed]:
+def pack_some_phantoms(count: int, seed: int) -> list[Packed]:
     """All nine classes in turn."""
     from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
 
+    packed = []
     for phantom in generate_phantoms(count, PHANTOM_CLASSES, seed):
         image, mask = phantom.image.astype(np.float32) / 255.0, phantom.mask > 127
-        yield (phantom.name, *pack_cell(image, mask, phantom.volume))
+        packed.append((f"{phantom.name}_{seed}", *pack_cell(image, mask, phantom.volume)))
+    return packed
+
+
+def pack_phantoms(count: int, seed: int, workers: int) -> Iterator[Packed]:
+    """Make sets of :data:`SET_SIZE` with seeds from ``seed`` on: the number of workers changes nothing."""
+    sizes = [min(SET_SIZE, count - start) for start in range(0, count, SET_SIZE)]
+    seeds = range(seed, seed + len(sizes))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for packed in pool.map(pack_some_phantoms, sizes, seeds):
+            yield from packed
 
 
 def pack_folder(folder: Path) -> Iterator[Packed]:
@@ -45,15 +62,21 @@ def main() -> None:
     parser.add_argument("source", help="a folder, or the number of phantoms")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--workers", type=int, default=available_threads(), help="processes that make phantoms"
+    )
+    parser.add_argument("--uncompressed", action="store_true", help="write faster, to a large file")
     args = parser.parse_args()
     packed = (
-        pack_phantoms(int(args.source), args.seed)
+        pack_phantoms(int(args.source), args.seed, args.workers)
         if args.kind == "phantoms"
         else pack_folder(Path(args.source))
     )
     names, distance, outline, image = zip(*packed, strict=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    TrainingCells(tuple(names), np.stack(distance), np.stack(outline), np.stack(image)).save(args.out)
+    TrainingCells(tuple(names), np.stack(distance), np.stack(outline), np.stack(image)).save(
+        args.out, compressed=not args.uncompressed
+    )
     print(f"{len(names)} cells -> {args.out}")
 
 

@@ -1,10 +1,10 @@
 """Keep what ``dispr benchmark-peers`` found, and write its tables.
 
-    dispr benchmark-peers CELLS_DIR OUT --methods ... --weights dispr=FOLDS
-    python benchmarks/peer_tables.py OUT/evaluation/summary.json peers
+    dispr benchmark-peers CELLS_DIR OUT --methods ... --weights dispr=FOLDS --weights shapr=FOLDS
+    python benchmarks/peer_tables.py OUT/evaluation/summary.json peers --weights dispr=FOLDS ...
 
-The second line writes ``benchmarks/results/peers.json``; ``benchmarks/tables.py`` makes the tables of
-docs/benchmarks.md from it.
+The second line writes ``benchmarks/results/peers.json``, with what the weights say of their training;
+``benchmarks/tables.py`` makes the tables of docs/benchmarks.md from it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
+from dispr_cli.peers import parse_folders
+
 RESULTS = Path(__file__).parent / "results"
+OURS = "dispr"
 
 MEASURES = {
     "vote_iou": ("IoU of the vote", 1.0, "{:.3f}"),
     "iou": ("IoU, one sample", 1.0, "{:.3f}"),
-    "volume_error": ("volume error", 100.0, "{:.1f} %"),
+    "vote_volume_error": ("volume error of the vote", 100.0, "{:.1f} %"),
+    "volume_error": ("volume error, one sample", 100.0, "{:.1f} %"),
     "surface_error": ("surface error", 100.0, "{:.1f} %"),
     "roughness_error": ("roughness error", 100.0, "{:.1f} %"),
     "mean_curvature_error": ("curvature error", 100.0, "{:.1f} %"),
@@ -29,9 +35,13 @@ MEASURES = {
 }
 """Score, its title, what it is multiplied by and how it is written."""
 
+BY_CLASS = ("vote_volume_error", "vote_iou")
+"""Scores that are told for each class too."""
+
 COMPARED = (
     "vote_iou",
     "iou",
+    "vote_volume_error",
     "volume_error",
     "surface_error",
     "surface_distance",
@@ -43,7 +53,14 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
     """Take from a summary what the tables need, and nothing of the machine it was made on."""
     methods = {}
     for name, method in summary["methods"].items():
-        scores = {score: method["scores"][score] for score in MEASURES}
+        scores = {
+            score: {
+                group: value
+                for group, value in method["scores"][score].items()
+                if group == "all" or score in BY_CLASS
+            }
+            for score in MEASURES
+        }
         hashes = {
             key: method["configuration"].get(key)
             for key in ("weights_sha256", "held_out_weights", "sampler", "num_steps")
@@ -55,7 +72,14 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
             "calibration": method["calibration"]["volume"],
             **{key: value for key, value in hashes.items() if value is not None},
         }
-    comparisons = {score: summary["comparisons"].get(score, []) for score in COMPARED}
+    comparisons = {
+        score: [
+            pair
+            for pair in summary["comparisons"].get(score, [])
+            if OURS not in methods or OURS in (pair["first"], pair["second"])
+        ]
+        for score in COMPARED
+    }
     return {
         "version": summary["version"],
         "cells": summary["cells"],
@@ -63,6 +87,76 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
         "methods": methods,
         "comparisons": comparisons,
     }
+
+
+def training_facts(folder: Path) -> dict[str, Any]:
+    """Read from the weights of all folds on what they were trained, and how."""
+    folds = []
+    for path in sorted(folder.glob("fold*.safetensors")):
+        if ".state." not in path.name:
+            with safe_open(path, framework="numpy") as file:
+                folds.append(json.loads(file.metadata()["provenance"]))
+    first, training = folds[0], folds[0].get("training", {})
+    return {
+        "folds": len(folds),
+        "cells": [fold["cells"] for fold in folds],
+        "held_out": [len(fold["held_out"]) for fold in folds],
+        "examples": [fold.get("training", {}).get("num_examples") for fold in folds],
+        "phantom_share": first.get("phantom_share", 0.0),
+        "device": first.get("device"),
+        "start": first.get("start"),
+        **{key: training.get(key) for key in ("batch_size", "learning_rate", "topology_weight")},
+    }
+
+
+def training_table(name: str) -> str:
+    """Tell what each network was trained on, a row for each method with weights."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    total = found["cells"]
+    lines = [
+        "| trained, fold by fold | real cells | beside them | examples | batch | rate | begins with | on |",
+        "| --- | ---: | --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    for method, facts in found["training"].items():
+        real = [total - held for held in facts["held_out"]]
+        phantoms = [cells - own for cells, own in zip(facts["cells"], real, strict=True)]
+        beside = (
+            f"{max(phantoms)} phantoms ({facts['phantom_share']:.0%} of draws)" if max(phantoms) > 0 else "–"
+        )
+        start = facts["start"]
+        if facts["phantom_share"]:
+            begins = "phantoms alone"
+        else:
+            begins = "nothing"
+            if start:
+                of_whom = "phantoms" if start.get("stage") == "phantoms" else "SHAPR"
+                begins = f"{of_whom}, {start['training']['num_examples']:,} examples"
+        counts = sorted({*facts["examples"]} - {None})
+        examples = " to ".join(f"{count:,}" for count in dict.fromkeys((*counts[:1], *counts[-1:])))
+        told = [facts[key] or "–" for key in ("batch_size", "learning_rate")]
+        row = [method, f"{min(real)} to {max(real)}", beside, examples or "–", *told, begins]
+        lines.append("| " + " | ".join(map(str, [*row, facts["device"] or "–"])) + " |")
+    return "\n".join(lines)
+
+
+def classes_table(name: str) -> str:
+    """Volume error and overlap by class: of our vote and of the trained peers' one answer."""
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    shown = [method for method in found["methods"] if method.startswith((OURS, "shapr"))]
+    lines = [
+        "| class (cells) | "
+        + " | ".join(f"{method}: volume error, IoU of the vote" for method in shown)
+        + " |",
+        "| --- |" + " ---: |" * len(shown),
+    ]
+    for group, cells in {**found["classes"], "all": found["cells"]}.items():
+        row = [f"{group} ({cells})"]
+        for method in shown:
+            scores = found["methods"][method]["scores"]
+            error, overlap = (scores[key][group]["mean"] for key in BY_CLASS)
+            row.append(f"{100.0 * error:.1f} %, {overlap:.3f}")
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
 
 
 def scores_table(name: str) -> str:
@@ -86,7 +180,7 @@ def scores_table(name: str) -> str:
     return "\n".join(lines)
 
 
-def pairs_table(name: str, ours: str = "dispr") -> str:
+def pairs_table(name: str, ours: str = OURS) -> str:
     """Ours minus each other method: difference of the means with its paired 95 % bootstrap interval."""
     found = json.loads((RESULTS / f"{name}.json").read_text())
     others = [method for method in found["methods"] if method != ours]
@@ -100,7 +194,7 @@ def pairs_table(name: str, ours: str = "dispr") -> str:
             sign = factor if pair["first"] == ours else -factor
             low, high = sorted((sign * pair["low"], sign * pair["high"]))
             form = "{:+.1f}" if factor == 100.0 else "{:+.3f}"
-            marked = "**" if low > 0 or high < 0 else ""
+            marked = "**" if (low > 0 or high < 0) and pair["adjusted_p_value"] < 0.05 else ""
             values = [form.format(value) for value in (sign * pair["difference"], low, high)]
             cells.append(f"{marked}{values[0]}{marked} ({values[1]} to {values[2]})")
         lines.append(f"| {other} | " + " | ".join(cells) + " |")
@@ -110,9 +204,12 @@ def pairs_table(name: str, ours: str = "dispr") -> str:
 def peer_tables() -> dict[str, str]:
     """Tables of docs/benchmarks.md by their marks, of the results that are there."""
     tables = {}
-    for name in ("peers", "peers_shapr"):
+    for name in ("peers",):
         if (RESULTS / f"{name}.json").exists():
             tables |= {name: scores_table(name), f"{name}_pairs": pairs_table(name)}
+            tables[f"{name}_classes"] = classes_table(name)
+            if "training" in json.loads((RESULTS / f"{name}.json").read_text()):
+                tables |= {f"{name}_training": training_table(name)}
     return tables
 
 
@@ -123,11 +220,14 @@ def main() -> None:
     )
     parser.add_argument("summary", type=Path)
     parser.add_argument("name", help="of the result, such as peers")
+    parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FOLDER")
     args = parser.parse_args()
     found = kept(json.loads(args.summary.read_text()))
+    folders = parse_folders(args.weights, "--weights")
+    found["training"] = {method: training_facts(folder) for method, folder in folders.items()}
     (RESULTS / f"{args.name}.json").write_text(json.dumps(found, indent=1) + "\n")
     print(scores_table(args.name))
-    if "dispr" in found["methods"]:
+    if OURS in found["methods"]:
         print(pairs_table(args.name))
 
 

@@ -68,6 +68,38 @@ def main_job_table() -> str:
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
+def shape_measures_table() -> str:
+    """Our shape measures beside those of other libraries, on the same surfaces."""
+    r = json.loads((RESULTS / "shape_measures.json").read_text())
+    rate, machine = r["all_measures"], r["machine"]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f}; "
+        f"{r['cells']} real cells.",
+        "",
+        "| of one cell | CPU time, ms | cells a second on two cores |",
+        "| --- | ---: | ---: |",
+    ]
+    for key, title in (
+        ("volume", "all measures of a volume"),
+        ("one_sample", "truth and one sample, with all errors"),
+        ("five_samples", "truth, five samples and their vote, with all errors"),
+    ):
+        both = rate[f"{key}_cpu_ms_per_cell"], rate[f"{key}_cells_per_second_of_two_cores"]
+        lines.append(f"| {title} | {both[0]:.0f} | {both[1]:.1f} |")
+    lines += [
+        "",
+        "| measure | ours, ms | theirs, ms | ratio: median (lowest) | relative difference |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, row in r["beside_other_libraries"].items():
+        lines.append(
+            f"| {name.replace('_', ' ')} | {row['ours_ms']:.2f} | {row['theirs_ms']:.1f} | "
+            f"{row['ratio_median']:.1f} ({row['ratio_lowest']:.1f}) | "
+            f"{row['relative_difference_median']:.0e} |"
+        )
+    return "\n".join(lines)
+
+
 def replace_between(text: str, mark: str, table: str) -> str:
     """Replace what stands between the two marks of a table."""
     pattern = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- end -->)", re.DOTALL)
@@ -76,7 +108,13 @@ def replace_between(text: str, mark: str, table: str) -> str:
 
 def main() -> None:
     """Rewrite both documents."""
-    tables = {"folds": folds_table(), "main_job": main_job_table(), **kernel_tables(), **peer_tables()}
+    tables = {
+        "folds": folds_table(),
+        "main_job": main_job_table(),
+        "shape_measures": shape_measures_table(),
+        **kernel_tables(),
+        **peer_tables(),
+    }
     for path in (CARD, ROOT / "docs" / "benchmarks.md"):
         text = path.read_text(encoding="utf-8")
         for mark, table in tables.items():

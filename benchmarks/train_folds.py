@@ -1,29 +1,34 @@
 """Train the shipped denoiser and its five held-out twins: phantoms first, then real cells fold by fold.
 
-    python benchmarks/train_folds.py CELLS.npz --phantoms PHANTOMS.npz --out local/folds
+    python -m benchmarks.train_folds CELLS.npz --phantoms PHANTOMS.npz --out local/folds
 
 Stages, each resumable and each a file in --out: ``phantoms`` (no real cell), ``fold0`` .. ``fold4`` (start
-from ``phantoms``; the cells of the fold are never seen) and ``final`` (all cells). The .npz files are made by
-``benchmarks/pack_cells.py``. Needs torch, numpy and safetensors, on a CPU or a GPU.
+from ``phantoms``; the cells of the fold are never seen) and ``final`` (all cells). ``--recipe`` changes
+settings of the stages with real cells, see ``benchmarks/recipes.py``; ``--snapshots 3`` also keeps the
+running average after one and two thirds. The .npz files are made by ``benchmarks/pack_cells.py``. Needs
+torch, numpy and safetensors, on a CPU or a GPU, where several stages may run side by side.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dispr_cli.config import DenoiserConfig, TrainingConfig
-from dispr_cli.diffusion.checkpoint import load_denoiser
+from benchmarks.recipes import settings
+from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
-from dispr_cli.diffusion.training import Progress
+from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.training import Progress, Trainer
 from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
+TRIED_STEPS = 25
 
 
 def stage_cells(
@@ -39,6 +44,18 @@ def stage_cells(
         return real, np.ones(len(real))
     odds = [np.full(len(real), (1.0 - share) / len(real)), np.full(len(phantoms), share / len(phantoms))]
     return join_cells([real, phantoms]), np.concatenate(odds)
+
+
+def examples_in(seconds: float, trainer: Trainer) -> int:
+    """How many examples can be learned from in so many seconds here, by trying."""
+    for _ in range(TRIED_STEPS):
+        trainer._take_step()
+    began = time.monotonic()
+    for _ in range(TRIED_STEPS):
+        loss = trainer._take_step()
+    float(loss)
+    rate = TRIED_STEPS * trainer.config.batch_size / (time.monotonic() - began)
+    return max(1000, round(rate * seconds / 1000) * 1000)
 
 
 def start_file(stage: str, args: argparse.Namespace) -> Path:
@@ -64,14 +81,23 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
     pretraining = stage == "phantoms"
     fresh = pretraining or args.scratch
     phantoms = load_cells(args.phantoms) if args.phantoms else None
-    config = TrainingConfig(
-        num_examples=args.phantom_examples if pretraining else args.examples,
-        learning_rate=args.learning_rate if fresh else args.fine_tuning_rate,
-        ema_half_life=1000.0,
-        seed=args.seed,
-    )
+    config, shape = settings(args.phantom_recipe if pretraining else args.recipe)
     device = torch.device(args.device)
+    cells, odds = stage_cells(stage, real, phantoms, args.phantom_share)
+    if args.seconds:
+        trial = Trainer(cells, config, shape, device, device.type == "cuda", odds)
+        config = dataclasses.replace(config, num_examples=examples_in(args.seconds, trial))
+        del trial
     losses: list[float] = []
+
+    snapshots = 0
+
+    def keep(progress: Progress, average: VolumeDenoiser) -> None:
+        nonlocal snapshots
+        due = progress.examples * args.snapshots // progress.total
+        if snapshots < due < args.snapshots:
+            save_denoiser(args.out / f"{stage}.part{due}.safetensors", average, {"stage": stage})
+        snapshots = due
 
     def report(progress: Progress) -> None:
         losses.append(progress.loss)
@@ -82,12 +108,11 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
                 flush=True,
             )
 
-    cells, odds = stage_cells(stage, real, phantoms, args.phantom_share)
     return train_denoiser(
         cells,
         out,
         config,
-        DenoiserConfig(),
+        shape,
         device=device,
         autocast=device.type == "cuda",
         held_out=held_out_cells(stage, real),
@@ -95,7 +120,9 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
         odds=odds,
         provenance={"stage": stage, "phantom_share": 1.0 if pretraining else args.phantom_share},
         events=TrainingEvents(
-            report, lambda progress, metrics: print(f"{stage} held out: {metrics}", flush=True)
+            report,
+            lambda progress, metrics: print(f"{stage} held out: {metrics}", flush=True),
+            average=keep,
         ),
         until=until,
     )
@@ -111,13 +138,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("local/folds"))
     parser.add_argument("--start", type=Path, help="folder of an earlier round to go on from, stage by stage")
     parser.add_argument("--stages", default="phantoms,fold0,fold1,fold2,fold3,fold4,final")
-    parser.add_argument("--phantom-examples", type=int, default=5_000)
-    parser.add_argument("--examples", type=int, default=4_000)
+    parser.add_argument("--phantom-recipe", default="num_examples=150000 batch_size=128 learning_rate=1.5e-3")
+    parser.add_argument("--recipe", default="")
+    parser.add_argument("--snapshots", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="of a stage: decides its number of examples, by trying")
     parser.add_argument("--phantom-share", type=float, default=0.25)
-    parser.add_argument("--learning-rate", type=float, default=8e-4)
-    parser.add_argument("--fine-tuning-rate", type=float, default=8e-4)
     parser.add_argument("--scratch", action="store_true", help="start folds from random weights")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=float("inf"))

@@ -63,7 +63,7 @@ class DenoiserConfig:
     sigma_data: float = 0.8
     sigma_mean: float = 1.6
     sigma_std: float = 1.8
-    sigma_min: float = 0.4
+    sigma_min: float = 2.0
     sigma_max: float = 200.0
 
 
@@ -79,11 +79,14 @@ class SamplerConfig:
         Noise levels visited; ``heun`` evaluates the denoiser twice at each but the last.
     eta
         Share of fresh noise in each step of ``ddim`` (0: none, 1: as much as ``ddpm``).
+    orientations
+        How many of the eight in-plane orientations the samples of a cell are drawn in, by turns.
     """
 
     sampler: str = "ddpm"
     num_steps: int = 6
     eta: float = 0.0
+    orientations: int = 8
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -94,6 +97,8 @@ class SamplerConfig:
             raise ConfigError(f"--steps is {self.num_steps}: expected a whole number from 1 to 10000")
         if not 0.0 <= self.eta <= 1.0:
             raise ConfigError(f"--eta is {self.eta}: expected a number from 0 to 1")
+        if not 1 <= self.orientations <= 8:
+            raise ConfigError(f"orientations is {self.orientations}: expected a whole number from 1 to 8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,24 +157,30 @@ class TrainingConfig:
         Share of the cells held out for the printed metrics.
     checkpoint_minutes
         Minutes between checkpoints (weights, average, optimiser, random state).
-    z_stretch, scale, shear
-        Standard deviations of the random scaling of an example along z, of the whole example, and
-        of its in-plane anisotropy (natural logarithm).
+    z_stretch, z_asymmetry
+        Standard deviations of the random scaling of an example along z: the same above and below the
+        focal plane, and opposite (natural logarithm).
+    scale, shear
+        The same for the size of the whole example, and for its in-plane anisotropy.
+    elastic
+        Standard deviation of the smooth in-plane bending, in pixels.
     condition_dropout
         Share of examples whose image is hidden (the mask stays).
     """
 
-    num_examples: int = 30_000
-    batch_size: int = 4
+    num_examples: int = 100_000
+    batch_size: int = 64
     learning_rate: float = 8e-4
     weight_decay: float = 0.02
     warmup: int = 100
-    ema_half_life: float = 3000.0
+    ema_half_life: float = 6000.0
     validation_fraction: float = 0.15
     checkpoint_minutes: float = 2.0
-    z_stretch: float = 0.05
+    z_stretch: float = 0.15
+    z_asymmetry: float = 0.1
     scale: float = 0.08
     shear: float = 0.04
+    elastic: float = 0.5
     condition_dropout: float = 0.0
     seed: int = 0
     device: str = "auto"

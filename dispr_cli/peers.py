@@ -17,12 +17,15 @@ from dispr_cli.held_out import HeldOutMethod
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import MethodOptions, load_method
-from dispr_cli.pipeline import CELLS_AT_ONCE, Events, reconstruct_to_store
+from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
+from dispr_cli.sampled_volumes import SampledMethod, load_sampled_method
+from dispr_cli.scale.shards import Events
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.training import TRAINED, TrainingJob, TrainingWatcher
 
 if TYPE_CHECKING:
     from dispr_cli.diffusion.dataset import TrainingCells
+    from dispr_cli.method import Method
     from dispr_cli.scoring.result import Evaluation
 
 WEIGHTS = "weights"
@@ -43,8 +46,11 @@ class PeerStudy:
     settings
         Training settings of each method by name.
     weights
-        Folders with weights that are trained already, ``fold0.safetensors`` and so on, by method. Each must
-        record the cells held out of its training; where folds are missing, fewer cells are compared.
+        Folders with weights that are trained already, ``fold0.safetensors`` and so on, by method, or by
+        ``NAME:LABEL`` where one method is compared with several trainings. Each must record the cells held
+        out of its training; where folds are missing, fewer cells are compared.
+    volumes
+        Folders with ``*.samples.npz`` by method, whose samples were drawn elsewhere; nothing is trained then.
     device
         Where networks are trained and run.
     """
@@ -55,6 +61,7 @@ class PeerStudy:
     seed: int = 0
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
+    volumes: Mapping[str, Path] = field(default_factory=dict)
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -63,7 +70,8 @@ class PeerStudy:
                 raise ConfigError(f"there is no method {method!r}: expected some of {', '.join(METHODS)}")
         if not 2 <= self.num_folds <= 100:
             raise ConfigError(f"--folds is {self.num_folds}: expected a whole number from 2 to 100")
-        if unknown := {*self.settings, *self.weights} - set(METHODS):
+        named = {*self.settings, *self.volumes, *(method.partition(":")[0] for method in self.weights)}
+        if unknown := named - set(METHODS):
             raise ConfigError(f"there is no method {min(unknown)!r}: expected some of {', '.join(METHODS)}")
 
 
@@ -101,10 +109,9 @@ def compare_peers(
     plan = plan_cells(data)
     stores = []
     for method in study.methods:
-        name, _, variant = method.partition(":")
-        weights = _weights(name, cells, out, study, training) if name in TRAINED else None
         store = out / f"{method.replace(':', '-')}.zarr"
-        _reconstruct(plan, store, name, variant or None, weights, study, training, reconstruction)
+        loaded = _loaded(method, cells, out, study, training)
+        _reconstruct(plan, store, loaded, study, training, reconstruction)
         stores.append(store)
     return evaluate(
         stores,
@@ -114,6 +121,21 @@ def compare_peers(
         classes_from_name=True,
         events=evaluation,
     )
+
+
+def _loaded(
+    method: str, cells: TrainingCells, out: Path, study: PeerStudy, events: TrainingWatcher
+) -> Method:
+    """Load ``NAME``, ``NAME:VARIANT`` or, where there are weights of that name, ``NAME:LABEL``."""
+    name, _, variant = method.partition(":")
+    if name in study.volumes:
+        return load_sampled_method(name, study.volumes[name])
+    weights = study.weights.get(method)
+    if weights is None and name in TRAINED:
+        weights = _weights(name, cells, out, study, events)
+    run = ReconstructConfig(study.num_samples, study.seed, device=study.device)
+    chosen = None if method in study.weights else variant or None
+    return load_method(name, MethodOptions(weights=weights, variant=chosen, run=run), events.message)
 
 
 def _weights(method: str, cells: TrainingCells, out: Path, study: PeerStudy, events: TrainingWatcher) -> Path:
@@ -139,19 +161,15 @@ def _weights(method: str, cells: TrainingCells, out: Path, study: PeerStudy, eve
 def _reconstruct(
     plan: Plan,
     store: Path,
-    name: str,
-    variant: str | None,
-    weights: Path | None,
+    method: Method,
     study: PeerStudy,
     messages: TrainingWatcher,
     events: Events | None,
 ) -> None:
-    run = ReconstructConfig(study.num_samples, study.seed, device=study.device)
-    method = load_method(name, MethodOptions(weights=weights, variant=variant, run=run), messages.message)
-    if isinstance(method, HeldOutMethod):
-        # Weights of some folds only: what they may be tried on is compared, the rest is left out.
+    if isinstance(method, HeldOutMethod | SampledMethod):
+        # Some folds only: what they may be tried on is compared, the rest is left out.
         plan = dataclasses.replace(plan, cells=[c for c in plan.cells if c.name in method.covered])
-    messages.message(f"{store.name}: {len(plan.cells)} cells by {name} on {method.describe()}")
+    messages.message(f"{store.name}: {len(plan.cells)} cells by {method.name} on {method.describe()}")
     reconstruct_to_store(
         plan,
         store,
@@ -164,7 +182,7 @@ def _reconstruct(
     )
 
 
-def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
+def parse_folders(texts: Sequence[str], option: str) -> dict[str, Path]:
     """Read ``METHOD=FOLDER`` pairs of the command line.
 
     Raises
@@ -176,6 +194,6 @@ def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
     for text in texts:
         method, equals, folder = text.partition("=")
         if not equals or not Path(folder).is_dir():
-            raise ConfigError(f"--weights is {text!r}: expected METHOD=FOLDER with fold0.safetensors in it")
+            raise ConfigError(f"{option} is {text!r}: expected METHOD=FOLDER, and the folder to be there")
         found[method] = Path(folder)
     return found

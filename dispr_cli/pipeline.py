@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli import __version__
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs import plan as planning
 from dispr_cli.inputs.cell import GRID, Cell
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
-from dispr_cli.parts import WHOLE, Part
-from dispr_cli.shards import Events, Job, Silence, batched, reconstruct_shards
+from dispr_cli.scale.parts import WHOLE, Part
+from dispr_cli.scale.run import finish_part, open_run
+from dispr_cli.scale.shards import Events, Job, Silence, batched, reconstruct_shards
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
-from dispr_cli.volumes.create import create_or_resume
-from dispr_cli.volumes.layout import cells_per_shard
 from dispr_cli.volumes.store import VolumeStore
 
 CELLS_AT_ONCE = {"cpu": 4, "mps": 8, "cuda": 32}
@@ -124,7 +121,7 @@ def reconstruct_to_store(
         is no error here: its row says why.
     """
     events = events or Silence()
-    job = Job(inputs, seed, cells_at_once, retry_failed)
+    job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area)
     store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count)
     own = part.shards_of(store.grid.num_shards)
     before = store.progress(own)
@@ -141,62 +138,3 @@ def reconstruct_to_store(
         raise
     finish_part(store, part)
     return store, store.progress(own)
-
-
-def open_run(
-    plan: Plan,
-    out: Path,
-    method: Method,
-    job: Job,
-    num_samples: int,
-    *,
-    overwrite: bool = False,
-    workers: int = 1,
-) -> VolumeStore:
-    """Create the store of a run, or open the one that an earlier run or another worker began.
-
-    Parameters
-    ----------
-    workers
-        Processes that will share the shards of a new store: there are at least as many shards if cells allow.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be written or belongs to a run with other settings.
-    """
-    num_cells = len(plan.cells)
-    return create_or_resume(
-        out,
-        num_cells=num_cells,
-        num_samples=num_samples,
-        voxel_size_um=plan.voxel_size_um,
-        configuration=run_configuration(method, job.inputs, num_samples, job.seed),
-        cells=[ref.name for ref in plan.cells],
-        provenance={"version": __version__, "source": str(plan.source)},
-        shard_cells=min(cells_per_shard(num_samples), -(-num_cells // workers)),
-        overwrite=overwrite,
-    )
-
-
-def finish_part(store: VolumeStore, part: Part) -> None:
-    """Assemble the table, unless other parts will come after this one.
-
-    Raises
-    ------
-    StoreError
-        If the table cannot be written.
-    """
-    # A part writes its last shard before it looks here, so the last to look sees all shards.
-    if part.is_whole or store.is_complete():
-        store.finish()
-
-
-def run_configuration(method: Method, inputs: InputSettings, num_samples: int, seed: int) -> dict[str, Any]:
-    """Everything that decides the results of a run; a store is only continued with the same."""
-    return {
-        **method.identity(),
-        "num_samples": num_samples,
-        "seed": seed,
-        "inputs": dataclasses.asdict(inputs),
-    }

@@ -184,18 +184,20 @@ def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob],
     def train(job: TrainingJob) -> None:
         from dispr_cli.baselines.shapr.settings import ShaprConfig
         from dispr_cli.baselines.shapr.training import train_shapr
-        from dispr_cli.diffusion.device import choose_device
+        from dispr_cli.diffusion.device import choose_autocast, choose_device
         from dispr_cli.diffusion.training_run import TrainingEvents
 
         _refuse_init(method, job)
         config = settings_of(ShaprConfig, {"topology_weight": topology_weight, **job.values})
         device = choose_device(config.device)
-        job.announce(device, None)
+        autocast = choose_autocast(device, config.precision)
+        job.announce(device, autocast)
         train_shapr(
             job.learned,
             job.out,
             config,
             device=device,
+            autocast=autocast is not None,
             held_out=job.held_out,
             provenance={"method": method, "data": job.data},
             events=TrainingEvents(job.events.progress, job.events.held_out),

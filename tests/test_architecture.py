@@ -21,6 +21,9 @@ ALLOWED = {
     "shape": {"errors", "config"},
     "report": {"errors", "config", "shape"},
     "study": {"errors", "config", "shape"},
+    "scale": {"errors", "config", "inputs", "method", "diffusion", "volumes"},
+    "morphology": {"errors", "config", "inputs", "shape", "study", "volumes"},
+    "classification": {"errors", "config", "morphology", "report", "shape", "study", "volumes"},
     "diffusion": {"errors", "config", "inputs", "method"},
     "baselines": {"errors", "config", "inputs", "method", "diffusion"},
 }
@@ -30,15 +33,17 @@ FOREIGN = {
     "typer": {"commands", "__main__"},
     "rich": {"commands"},
     "zarr": {"volumes"},
+    "numcodecs": {"volumes"},
+    "google_crc32c": {"volumes"},
     "tifffile": {"inputs", "volumes"},
     "imagecodecs": {"inputs"},
-    "numba": {"shape", "inputs"},
+    "numba": {"shape", "inputs", "baselines"},
     "matplotlib": {"report"},
     "trimesh": {"volumes", "shape"},
     "safetensors": {"diffusion"},
     "sklearn": {"study"},
     "imblearn": {"study"},
-    "pyarrow": {"feature_table", "morphology"},
+    "pyarrow": {"morphology"},
 }
 """Rooms that may import a foreign library; everybody may import what is not named."""
 

@@ -93,6 +93,7 @@ def test_editable_install_builds_the_kernels_into_the_source(source: Path, tmp_p
             "-m",
             "pip",
             "install",
+            "--ignore-installed",  # or pip takes this environment's own dispr away, --prefix or not
             "--no-deps",
             "--no-build-isolation",
             "-e",

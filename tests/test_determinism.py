@@ -16,14 +16,15 @@ from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
 from dispr_cli.methods import MethodOptions, load_method
-from dispr_cli.parts import WHOLE, Part
 from dispr_cli.pipeline import reconstruct_to_store
-from dispr_cli.shards import Job
+from dispr_cli.scale.parts import WHOLE, Part
+from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
+from tests.scale.test_cluster import contents
 from tests.stub_method import StubMethod
-from tests.test_cluster import contents
 
 SEED, SAMPLES = 5, 2
 
@@ -114,9 +115,9 @@ def cluster() -> Iterator[str]:
 def test_a_cluster(
     plan: Plan, load: partial[Method], wanted: list[bytes], tmp_path: Path, cluster: str
 ) -> None:
-    from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
+    from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 
-    job = Job(InputSettings(), SEED, 2)
+    job = Job(InputSettings(), SEED, 2, area=unmeshed_area)
     store, _ = reconstruct_on_cluster(
         plan, tmp_path / "out.zarr", load, job, SAMPLES, ClusterOptions(cluster, threads=1)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import disk, harness, kill
+from benchmarks.faults import disk, harness, kill, trials
 from tests.stub_method import StubMethod
 
 
@@ -44,12 +45,42 @@ def test_faults_of_disks_files_and_clocks(
         assert harness.what_is_lost(out, wanted) is None
 
 
-def test_killed_parts(place: harness.Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "RESULTS", tmp_path)
-    results: list[list[str]] = []
-    monkeypatch.setattr(kill, "record", lambda name, fault, trials, losses, **_: results.append(losses))
-    kill.of_parts(place, 4, random.Random(2))
-    assert results == [[]]
+def test_killed_parts(place: harness.Bench) -> None:
+    trial, moments = kill.of_parts(place), []
+    for number in range(4):
+        happened, lost = trial(number, random.Random(number))
+        moments += happened
+        assert lost is None
+    assert any(moment.startswith("killed") for moment in moments)
+
+
+def test_a_stopped_script_goes_on_and_a_changed_program_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trials, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(trials, "UNFINISHED", tmp_path / "unfinished")
+    seen: list[tuple[int, float]] = []
+
+    def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
+        if len(seen) == 3:
+            seen.append((-1, 0.0))
+            raise KeyboardInterrupt
+        seen.append((number, chance.random()))
+        return ["went well"], "a cell" if number == 1 else None
+
+    with pytest.raises(KeyboardInterrupt):
+        trials.repeated("x", "a fault", 6, 0, trial)
+    trials.repeated("x", "a fault", 6, 0, trial)
+    assert [number for number, _ in seen] == [0, 1, 2, -1, 3, 4, 5]
+    found = json.loads((tmp_path / "results" / "x.json").read_text())
+    assert (found["trials"], found["lost"], found["losses"]) == (6, 1, ["trial 1: a cell"])
+    assert found["details"] == {"went well": 6}
+    del seen[3:]
+    with pytest.raises(KeyboardInterrupt):
+        trials.repeated("x", "a fault", 6, 0, trial)
+    monkeypatch.setattr(trials, "digest_of_program", lambda: "another")
+    assert trials.Unfinished("x", 0).tally.trials == 0
+    capsys.readouterr()
 
 
 def test_a_loss_would_be_told(place: harness.Bench, wanted: list[bytes], tmp_path: Path) -> None:

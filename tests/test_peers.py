@@ -10,7 +10,7 @@ import pytest
 
 from dispr_cli.baselines.shapr.method import load_shapr
 from dispr_cli.errors import ConfigError
-from dispr_cli.peers import PeerStudy, compare_peers, parse_weights
+from dispr_cli.peers import PeerStudy, compare_peers, parse_folders
 from dispr_cli.volumes.store import open_store
 
 
@@ -53,12 +53,34 @@ def test_every_cell_is_tried_once_by_a_network_that_never_saw_it(
     fewer = replace(study, methods=("inflate", "shapr"), weights={"shapr": part})
     assert set(compare_peers(phantom_folder, tmp_path / "fewer", fewer, Listener()).classes) == held[1]
 
+    # The same method stands beside itself under a label.
+    twice = replace(study, methods=("shapr", "shapr:again"), weights={"shapr": part, "shapr:again": part})
+    both = compare_peers(phantom_folder, tmp_path / "twice", twice, Listener())
+    assert [method.name for method in both.match.methods] == ["shapr", "shapr again"]
+    assert set(both.classes) == held[1]
+
     before = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
     again = Listener()
     compare_peers(phantom_folder, tmp_path, study, again)
     assert not any("training fold" in text for text in again.said)
     after = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
     np.testing.assert_array_equal(before, after)
+
+
+def test_volumes_drawn_elsewhere_stand_beside_the_others(phantom_folder: Path, tmp_path: Path) -> None:
+    names = sorted(path.stem for path in (phantom_folder / "obj").iterdir())
+    drawn = np.zeros((len(names), 2, 64, 64, 64), np.uint8)
+    drawn[:, :, 20:40, 20:40, 20:40] = 255
+    facts = {"method": "dispr2022", "training": {"held_out": names}, "num_steps": 7}
+    np.savez(tmp_path / "dispr2022.fold0.samples.npz", names=names, volumes=drawn, facts=json.dumps(facts))
+    study = PeerStudy(methods=("inflate", "dispr2022"), num_samples=2, volumes={"dispr2022": tmp_path})
+    listener = Listener()
+    found = compare_peers(phantom_folder, tmp_path / "out", study, listener)
+    assert len(found.classes) == len(names)
+    assert not any("training fold" in text for text in listener.said)
+    store = open_store(tmp_path / "out" / "dispr2022.zarr")
+    assert store.configuration["num_steps"] == 7
+    np.testing.assert_array_equal(store.read(names[0]), drawn[0])
 
 
 @pytest.mark.parametrize(
@@ -74,8 +96,8 @@ def test_impossible_studies_are_refused(wrong: dict[str, Any], message: str) -> 
         PeerStudy(**wrong)
 
 
-def test_weights_are_given_as_pairs(tmp_path: Path) -> None:
-    assert parse_weights([f"shapr={tmp_path}"]) == {"shapr": tmp_path}
+def test_folders_are_given_as_pairs(tmp_path: Path) -> None:
+    assert parse_folders([f"shapr={tmp_path}"], "--weights") == {"shapr": tmp_path}
     for text in ("shapr", f"shapr={tmp_path / 'missing'}"):
-        with pytest.raises(ConfigError, match="METHOD=FOLDER"):
-            parse_weights([text])
+        with pytest.raises(ConfigError, match=r"--volumes is .*METHOD=FOLDER"):
+            parse_folders([text], "--volumes")

@@ -15,17 +15,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.giver import SAMPLES, SEED
-from benchmarks.faults.harness import Bench, bench, contents, record, what_is_lost
-from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
+from benchmarks.faults.harness import Bench, bench, contents, what_is_lost
+from benchmarks.faults.trials import repeated
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.shards import Job
+from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
+from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from tests.stub_method import StubMethod, load_stub
 
 SECONDS_PER_CELL = 0.2
@@ -98,7 +99,9 @@ def give(place: Bench, out: Path, address: str, timeout: float, **method: object
     """Share a run out, to its end."""
     load = partial(load_stub, seconds_per_cell=SECONDS_PER_CELL, **method)
     options = ClusterOptions(address, shard_timeout=timeout, threads=1)
-    reconstruct_on_cluster(place.plan, out, load, Job(InputSettings(), SEED, 4), SAMPLES, options)
+    reconstruct_on_cluster(
+        place.plan, out, load, Job(InputSettings(), SEED, 4, area=unmeshed_area), SAMPLES, options
+    )
 
 
 def hanging(place: Bench, out: Path, cluster: Cluster, chance: random.Random) -> str:
@@ -148,15 +151,17 @@ def main() -> None:
         for name, (fault, trial) in FAULTS.items():
             if given.only not in (None, name):
                 continue
-            chance, losses, moments = random.Random(given.seed), [], Counter[str]()
-            for number in range(given.trials):
+
+            def once(
+                number: int, chance: random.Random, name: str = name, trial: Trial = trial
+            ) -> tuple[list[str], str | None]:
                 out, start = place.folder / f"{name}-{number}.zarr", time.monotonic()
-                moments[trial(place, out, cluster, chance)] += 1
+                moment, lost = trial(place, out, cluster, chance), what_is_lost(out, wanted)
                 print(f"{name} {number}: {time.monotonic() - start:.0f} s", flush=True)
-                if lost := what_is_lost(out, wanted):
-                    losses.append(f"trial {number}: {lost}")
                 shutil.rmtree(out, ignore_errors=True)
-            record(name, fault, given.trials, losses, **moments)
+                return [moment], lost
+
+            repeated(name, fault, given.trials, given.seed, once)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ A full and a read-only disk need a small file system in memory: as root, or in a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.faults.harness import Bench, bench, contents, record, what_is_lost
+from benchmarks.faults.harness import Bench, bench, contents, what_is_lost
+from benchmarks.faults.trials import repeated
 from dispr_cli.errors import StoreError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.volumes.layout import shard_file
@@ -72,6 +73,15 @@ def _mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True, capture_output=True)
 
 
+def _make_read_only(disk: Path) -> None:
+    """Between two writings: a disk with an open file is told to be busy."""
+    for _ in range(1000):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return _mount("-o", "remount,ro", str(disk))
+        time.sleep(0.001)
+    raise AssertionError("the disk was busy all the time")
+
+
 def disk_full(place: Bench, out: Path, chance: random.Random) -> str:
     """Run out of space once or twice, get more each time."""
     kilobytes = chance.randint(4, 64)
@@ -101,7 +111,7 @@ def read_only(place: Bench, out: Path, chance: random.Random) -> str:
             nonlocal left
             left -= 1
             if left == 0:
-                _mount("-o", "remount,ro", str(disk))
+                _make_read_only(disk)
 
         try:
             place.run(disk / "out.zarr", method=Disturbed(happens=forbid), cells_at_once=1)
@@ -216,14 +226,16 @@ def main() -> None:
         for name, (fault, trial) in FAULTS.items():
             if given.only not in (None, name):
                 continue
-            chance, losses, moments = random.Random(given.seed), [], Counter[str]()
-            for number in range(given.trials):
+
+            def once(
+                number: int, chance: random.Random, name: str = name, trial: Trial = trial
+            ) -> tuple[list[str], str | None]:
                 out = place.folder / f"{name}-{number}.zarr"
-                moments[trial(place, out, chance)] += 1
-                if lost := what_is_lost(out, wanted):
-                    losses.append(f"trial {number}: {lost}")
+                moment, lost = trial(place, out, chance), what_is_lost(out, wanted)
                 shutil.rmtree(out, ignore_errors=True)
-            record(name, fault, given.trials, losses, **moments)
+                return [moment], lost
+
+            repeated(name, fault, given.trials, given.seed, once)
 
 
 if __name__ == "__main__":

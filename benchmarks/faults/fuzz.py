@@ -4,6 +4,7 @@ python -m benchmarks.faults.fuzz --inputs 50000
 
 Every input is read in a process of its own kind, which may take no more than a gibibyte above what it
 starts with. A crash, a hang, an error that is none of ours, or anything on stderr counts as a loss.
+A run that was stopped goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -19,188 +20,48 @@ import signal
 import sys
 import tempfile
 import traceback
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.faults import seeds
-from benchmarks.faults.harness import record
-from benchmarks.faults.mutation import mutated, with_right_sums
-from dispr_cli.baselines.public_weights import read_public_tensors
-from dispr_cli.config import TrainingConfig
-from dispr_cli.diffusion.checkpoint import load_denoiser
+from benchmarks.faults.mutation import mutated
+from benchmarks.faults.readers import Kind, check_sentence, kinds
+from benchmarks.faults.trials import Tally, Unfinished, record
 from dispr_cli.errors import DisprError
-from dispr_cli.inputs.plan import plan_cells, read_cells
-from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.training_settings import read_settings, settings_of
-from dispr_cli.volumes.create import create_or_resume
-from dispr_cli.volumes.store import open_store
-from dispr_cli.volumes.table import read_table
-from dispr_cli.volumes.verify import verify_store
 
 SECONDS = 20
 """An input that takes longer hangs; generous, for machines that do other things too."""
 
 MEMORY = 2**30
-MAX_PIXELS = 1_000_000
-SETTINGS = InputSettings(max_pixels=MAX_PIXELS)
+GROWN = "MB grown at most"
 CHUNK = 250
-_IMAGE, _MASK = seeds.tiffs()[0], seeds.tiffs()[-1]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of file.
+def fuzz(
+    name: str,
+    kind: Kind,
+    inputs: int,
+    seed: int,
+    folder: Path,
+    tally: Tally | None = None,
+    keep: Callable[[], None] = lambda: None,
+) -> Tally:
+    """Read so many unsound files of a kind, in processes that may die.
 
-    Attributes
+    Parameters
     ----------
-    sound
-        Sound files, by name where that matters.
-    read
-        Writes an unsound file into a folder and reads it.
-    text, head
-        How it is mutated, see :func:`benchmarks.faults.mutation.mutated`.
+    tally
+        Of the first files, which are not read again.
+    keep
+        Called after each chunk.
     """
-
-    sound: list[tuple[str, bytes]]
-    read: Callable[[Path, str, bytes], None]
-    text: bool = False
-    head: int = 256
-
-
-@dataclass
-class Outcome:
-    """How a kind fared."""
-
-    trials: int = 0
-    read: int = 0
-    refused: int = 0
-    most_memory: int = 0
-    losses: list[str] = field(default_factory=list)
-
-
-def kinds(folder: Path) -> dict[str, Kind]:
-    """Every kind of file the program reads from strangers."""
-
-    def unnamed(found: list[bytes]) -> list[tuple[str, bytes]]:
-        return [("", content) for content in found]
-
-    return {
-        "tiff": Kind(unnamed(seeds.tiffs()), _read_image(".tif")),
-        "png": Kind(unnamed(seeds.pngs()), _read_image(".png"), head=64),
-        "manifest": Kind(unnamed(seeds.manifests()), _read_manifest, text=True),
-        "store": Kind(list(seeds.store_files(folder / "seed.zarr")), _read_store, text=True),
-        "weights": Kind(unnamed(seeds.weights(folder)), _read_weights, text=True, head=2048),
-        "checkpoint": Kind(unnamed(seeds.checkpoints()), _read_checkpoint),
-        "toml": Kind(unnamed(seeds.tomls()), _read_toml, text=True),
-    }
-
-
-def _read_image(suffix: str) -> Callable[[Path, str, bytes], None]:
-    sound = {"image": _IMAGE, "mask": _MASK}
-
-    def read(folder: Path, name: str, content: bytes) -> None:
-        # The image in one half of the cases, the mask in the other.
-        hit = ("image", "mask")[zlib.crc32(content) & 1]
-        for part in ("image", "mask"):
-            (folder / part).mkdir(exist_ok=True)
-            (folder / part / f"a{'.tif' if part != hit else suffix}").write_bytes(
-                content if part == hit else sound[part]
-            )
-        if content.startswith(b"\x89PNG"):
-            (folder / hit / f"a{suffix}").write_bytes(with_right_sums(content))
-        plan = plan_cells(folder, SETTINGS)
-        for _, cell in read_cells(plan.cells[:20], SETTINGS):
-            if isinstance(cell, DisprError):
-                _check_sentence(cell)
-
-    return read
-
-
-def _read_manifest(folder: Path, name: str, content: bytes) -> None:
-    (folder / "a.tif").write_bytes(_IMAGE)
-    (folder / "m.tif").write_bytes(_MASK)
-    (folder / "table.csv").write_bytes(content)
-    plan = plan_cells(folder / "table.csv", SETTINGS)
-    for ref in plan.cells:
-        assert not set(ref.name) & set('/\\:*?"<>|\x00\n'), ref.name
-    for _, cell in read_cells(plan.cells[:20], SETTINGS):
-        if isinstance(cell, DisprError):
-            _check_sentence(cell)
-
-
-def _read_store(folder: Path, name: str, content: bytes) -> None:
-    store = folder / "out.zarr"
-    for other, sound in _sound_store():
-        (store / other).parent.mkdir(parents=True, exist_ok=True)
-        (store / other).write_bytes(content if other == name else sound)
-    failed: list[DisprError] = []
-    for read in (_read_cells_of, verify_store, _resume, lambda path: [*read_table(path / "cells.csv")]):
-        try:
-            read(store)
-        except DisprError as error:
-            _check_sentence(error)
-            failed.append(error)
-    if failed:
-        raise failed[0]
-
-
-_store: list[tuple[str, bytes]] = []
-
-
-def _sound_store() -> list[tuple[str, bytes]]:
-    if not _store:
-        with tempfile.TemporaryDirectory() as folder:
-            _store.extend(seeds.store_files(Path(folder) / "seed.zarr"))
-    return _store
-
-
-def _read_cells_of(path: Path) -> None:
-    store = open_store(path)
-    store.progress()
-    for index in range(min(store.num_cells, 4)):
-        try:
-            store.read(index)
-        except DisprError as error:
-            _check_sentence(error)
-
-
-def _resume(path: Path) -> None:
-    create_or_resume(path, **seeds.STORE).pending_shards()
-
-
-def _read_weights(folder: Path, name: str, content: bytes) -> None:
-    (folder / "w.safetensors").write_bytes(content)
-    load_denoiser(folder / "w.safetensors")
-
-
-def _read_checkpoint(folder: Path, name: str, content: bytes) -> None:
-    (folder / "w.pt").write_bytes(content)
-    read_public_tensors(folder / "w.pt")
-
-
-def _read_toml(folder: Path, name: str, content: bytes) -> None:
-    (folder / "t.toml").write_bytes(content)
-    settings_of(TrainingConfig, read_settings(folder / "t.toml"))
-
-
-def _check_sentence(error: DisprError) -> None:
-    text = str(error)
-    assert 10 < len(text) < 2000, f"a message of {len(text)} characters"
-    assert "memory" not in text or "too large" not in text, text
-
-
-def fuzz(name: str, kind: Kind, inputs: int, seed: int, folder: Path) -> Outcome:
-    """Read so many unsound files of a kind, in processes that may die."""
+    tally = tally or Tally()
     # What sound files have compiled on the way need not be compiled in each process.
     words = [_one(kind, sound, folder / "files", number) for number, sound in enumerate(kind.sound)]
     assert any(word == "read" for word, _, _ in words), words
     assert all(word != "error" for word, _, _ in words), words
-    outcome, at = Outcome(), 0
-    while at < inputs:
+    while (at := tally.trials) < inputs:
         end = min(at + CHUNK, inputs)
         reader, writer = multiprocessing.Pipe(duplex=False)
         process = os.fork()
@@ -209,15 +70,15 @@ def fuzz(name: str, kind: Kind, inputs: int, seed: int, folder: Path) -> Outcome
         writer.close()
         last = at
         for message in _messages(reader):
-            last = _take(outcome, message, last)
+            last = _take(tally, message, last)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         if status != 0:
             what = "hang" if status == -signal.SIGALRM else f"crash ({status})"
-            outcome.losses.append(f"{name} {last}: {what}")
+            tally.losses.append(f"{name} {last}: {what}")
             end = last + 1
-        at = end
-    outcome.trials = inputs
-    return outcome
+        tally.trials = end
+        keep()
+    return tally
 
 
 def _messages(reader: Connection) -> Iterator[tuple[str, int, str]]:
@@ -228,19 +89,17 @@ def _messages(reader: Connection) -> Iterator[tuple[str, int, str]]:
             return
 
 
-def _take(outcome: Outcome, message: tuple[str, int, str], last: int) -> int:
+def _take(tally: Tally, message: tuple[str, int, str], last: int) -> int:
     word, number, text = message
     match word:
         case "begin":
             return number
-        case "read":
-            outcome.read += 1
-        case "refused":
-            outcome.refused += 1
+        case "read" | "refused":
+            tally.count(word)
         case "memory":
-            outcome.most_memory = max(outcome.most_memory, number)
+            tally.counts[GROWN] = max(tally.counts.get(GROWN, 0), round(number / 1e6))
         case _:
-            outcome.losses.append(f"{number}: {text}")
+            tally.losses.append(f"{number}: {text}")
     return last
 
 
@@ -284,7 +143,7 @@ def _one(kind: Kind, file: tuple[str, bytes], folder: Path, number: int) -> tupl
         kind.read(folder, *file)
     except DisprError as error:
         try:
-            _check_sentence(error)
+            check_sentence(error)
         except AssertionError as wrong:
             return "error", number, str(wrong)
         return "refused", number, ""
@@ -308,19 +167,15 @@ def main() -> None:
         found = kinds(Path(name))
         shares = {kind: kinds for kind, kinds in found.items() if given.only in (None, kind)}
         for kind, description in shares.items():
-            outcome = fuzz(kind, description, -(-given.inputs // len(shares)), given.seed, Path(name))
-            reasons = Counter(loss.split(": ", 1)[-1][:90] for loss in outcome.losses)
+            unfinished = Unfinished(f"fuzz_{kind}", given.seed)
+            share = -(-given.inputs // len(shares))
+            settings = (kind, description, share, given.seed, Path(name))
+            tally = fuzz(*settings, unfinished.tally, unfinished.keep)
+            reasons = Counter(loss.split(": ", 1)[-1][:90] for loss in tally.losses)
             for reason, count in reasons.most_common(12):
                 print(f"   {count} x {reason}", file=sys.stderr)
-            record(
-                f"fuzz_{kind}",
-                f"unsound files: {kind}",
-                outcome.trials,
-                outcome.losses,
-                read=outcome.read,
-                refused=outcome.refused,
-                megabytes_grown=round(outcome.most_memory / 1e6),
-            )
+            record(f"fuzz_{kind}", f"unsound files: {kind}", tally)
+            unfinished.forget()
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.shards import Job
+from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
+from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
 from tests.stub_method import load_stub
 
@@ -23,7 +24,7 @@ def give(source: Path, out: Path, address: str, seconds_per_cell: float) -> Prog
     """Run to the end."""
     load = partial(load_stub, seconds_per_cell=seconds_per_cell)
     options = ClusterOptions(address, shard_timeout=60.0, threads=1)
-    job = Job(InputSettings(), SEED, 4)
+    job = Job(InputSettings(), SEED, 4, area=unmeshed_area)
     return reconstruct_on_cluster(plan_cells(source), out, load, job, SAMPLES, options)[1]
 
 

@@ -1,10 +1,8 @@
-"""What the fault scripts share: cells, a small network, an undisturbed run, processes to kill, results."""
+"""What the fault scripts share: cells, a small network, an undisturbed run, processes to kill."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shutil
 import signal
 import sys
@@ -21,7 +19,6 @@ from typing import Any
 import tifffile
 import torch
 
-from dispr_cli import __version__
 from dispr_cli.config import ReconstructConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
 from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
@@ -29,14 +26,15 @@ from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
 from dispr_cli.methods import MethodOptions, load_method
-from dispr_cli.parts import WHOLE, Part
-from dispr_cli.pipeline import open_run, reconstruct_to_store
-from dispr_cli.shards import Job
+from dispr_cli.pipeline import reconstruct_to_store
+from dispr_cli.scale.parts import WHOLE, Part
+from dispr_cli.scale.run import open_run
+from dispr_cli.scale.shards import Job
+from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
 from tests.diffusion.tiny import make_denoiser
 
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "faults"
 SEED, SAMPLES = 3, 2
 
 
@@ -77,7 +75,7 @@ class Bench:
 
     def create(self, out: Path, shards: int, method: Method | None = None) -> VolumeStore:
         """Create the store of a run with at least so many shards, where the cells allow."""
-        job = Job(InputSettings(), SEED, 4)
+        job = Job(InputSettings(), SEED, 4, area=unmeshed_area)
         return open_run(self.plan, out, method or self.method, job, SAMPLES, workers=shards)
 
 
@@ -159,23 +157,3 @@ def kill_at(process: int, end: float) -> bool:
 def ended_well(process: int) -> bool:
     """Wait for a process; whether it ended with 0."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
-
-
-def record(name: str, fault: str, trials: int, losses: list[str], **details: Any) -> None:
-    """Write one line of docs/reliability.md, and print it."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    result = {
-        "fault": fault,
-        "trials": trials,
-        "lost": len(losses),
-        "losses": losses[:20],
-        "command": "python -m "
-        + ".".join(Path(sys.argv[0]).resolve().with_suffix("").parts[-3:])
-        + "".join(f" {argument}" for argument in sys.argv[1:]),
-        "details": details,
-        "machine": {"cores": os.cpu_count(), "system": platform.system(), "version": __version__},
-    }
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{fault}: {trials} trials, {len(losses)} lost {details or ''}", flush=True)
-    for loss in losses[:5]:
-        print(f"   {loss}", flush=True)

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,49 +29,52 @@ from benchmarks.faults.harness import (
     ended_well,
     in_a_process,
     kill_at,
-    record,
     what_is_lost,
 )
-from dispr_cli.parts import Part
+from benchmarks.faults.trials import Trial, repeated
+from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import open_store
 from tests.stub_method import StubMethod
 
 SECONDS_PER_CELL = 0.05
+TOO_LATE = "had ended before"
 
 
-def of_parts(place: Bench, trials: int, chance: random.Random) -> None:
+def of_parts(place: Bench) -> Trial:
     """Kill parts of one run, each at a random moment, then start them again."""
-    calm = place.run(place.folder / "calm.zarr")
-    wanted, losses, moments = contents(calm), [], Counter[str]()
+    wanted = contents(place.run(place.folder / "calm.zarr"))
     seconds = _seconds_of(lambda: place.run(place.folder / "timed.zarr"))
-    for trial in range(trials):
-        out, count = place.folder / f"{trial}.zarr", chance.randint(1, 3)
-        if chance.random() < 0.75:
-            place.create(out, shards=12)
-        parts = [Part(index, count) for index in range(1, count + 1)]
-        for _ in range(chance.randint(1, 2)):
-            ends = sorted(time.monotonic() + chance.uniform(0.0, seconds) for _ in parts)
-            running = [in_a_process(partial(place.run, out, part)) for part in parts]
-            for process, end in zip(running, ends, strict=True):
-                killed = kill_at(process, end)
-                moments[_moment(out) if killed else "after the end"] += 1
-        if not all(ended_well(in_a_process(partial(place.run, out, part))) for part in parts):
-            losses.append(f"trial {trial}: a part did not end well after the resume")
-        elif lost := what_is_lost(out, wanted):
-            losses.append(f"trial {trial}: {lost}")
-        shutil.rmtree(out, ignore_errors=True)
-    record("kill_parts", "kill -9 of 1 to 3 parts at random moments, then resumed", trials, losses, **moments)
+
+    def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
+        out, count, moments = place.folder / f"{number}" / "out.zarr", chance.randint(1, 3), []
+        parts, span = [Part(index, count) for index in range(1, count + 1)], seconds / count
+        while not any(moment != TOO_LATE for moment in moments):
+            shutil.rmtree(out, ignore_errors=True)
+            if chance.random() < 0.75:
+                place.create(out, shards=12)
+            for _ in range(chance.randint(1, 2)):
+                ends = sorted(time.monotonic() + chance.uniform(0.0, span) for _ in parts)
+                running = [in_a_process(partial(place.run, out, part)) for part in parts]
+                for process, end in zip(running, ends, strict=True):
+                    killed = kill_at(process, end)
+                    moments.append(f"killed {_moment(out)}" if killed else TOO_LATE)
+            span /= 2  # A machine that is busy at one time and idle at another ends sooner than it was timed.
+        well = all(ended_well(in_a_process(partial(place.run, out, part))) for part in parts)
+        lost = what_is_lost(out, wanted) if well else "a part did not end well after the resume"
+        shutil.rmtree(out.parent, ignore_errors=True)
+        return moments, lost
+
+    return trial
 
 
-def of_a_cluster(place: Bench, trials: int, chance: random.Random) -> None:
+@contextmanager
+def of_a_cluster(place: Bench) -> Iterator[Trial]:
     """Kill a worker, or the process that gives shards out, at a random moment of a run with Dask."""
+    import dask
     import distributed
 
-    calm = place.run(place.folder / "calm-dask.zarr", method=StubMethod(SECONDS_PER_CELL))
-    wanted, losses, victims = contents(calm), [], Counter[str]()
-    import dask
-
+    wanted = contents(place.run(place.folder / "calm-dask.zarr", method=StubMethod(SECONDS_PER_CELL)))
     dask.config.set({"distributed.deploy.lost-worker-timeout": "2s"})
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
@@ -83,21 +86,21 @@ def of_a_cluster(place: Bench, trials: int, chance: random.Random) -> None:
             return give(place.source, out, address, SECONDS_PER_CELL)
 
         seconds = _seconds_of(lambda: run(place.folder / "timed-dask.zarr"))
-        for trial in range(trials):
-            out, victim = place.folder / f"{trial}.zarr", chance.choice(("worker", "worker", "giver"))
-            moment = chance.uniform(0.0, seconds)
+
+        def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
+            out = place.folder / f"{number}" / "out.zarr"
+            victim, moment = chance.choice(("worker", "worker", "giver")), chance.uniform(0.0, seconds)
             if victim == "giver":
                 killed = _killed_giver(place, out, address, moment)
             else:
-                killed = _kill_a_worker_during(cluster, lambda out=out: run(out), moment, chance)
+                killed = _kill_a_worker_during(cluster, lambda: run(out), moment, chance)
             cluster.scale(2)
-            victims[victim if killed else f"{victim}, after the end"] += 1
-            if run(out).pending:
-                losses.append(f"trial {trial}: cells are pending after the resume")
-            elif lost := what_is_lost(out, wanted):
-                losses.append(f"trial {trial}: {lost}")
-            shutil.rmtree(out, ignore_errors=True)
-    record("kill_dask", "kill -9 of a Dask worker or of the giving process", trials, losses, **victims)
+            pending = run(out).pending
+            lost = "cells are pending after the resume" if pending else what_is_lost(out, wanted)
+            shutil.rmtree(out.parent, ignore_errors=True)
+            return [f"killed a {victim}" if killed else TOO_LATE], lost
+
+        yield trial
 
 
 def _killed_giver(place: Bench, out: Path, address: str, seconds: float) -> bool:
@@ -162,9 +165,12 @@ def main() -> None:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with bench() as place:
         if given.only != "dask":
-            of_parts(place, given.trials, random.Random(given.seed))
+            fault = "kill -9 of 1 to 3 parts at random moments, then resumed"
+            repeated("kill_parts", fault, given.trials, given.seed, of_parts(place))
         if given.only != "parts":
-            of_a_cluster(place, given.trials, random.Random(given.seed))
+            fault = "kill -9 of a Dask worker or of the giving process, then resumed"
+            with of_a_cluster(place) as trial:
+                repeated("kill_dask", fault, given.trials, given.seed, trial)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,17 @@ from numpy.typing import NDArray
 
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
+from dispr_cli.morphology.table import (
+    MEASURED,
+    TRUTH,
+    FeatureRow,
+    TableFacts,
+    as_batch,
+    facts_file,
+    schema_of,
+    write_table,
+)
+from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.rows import CellRow
 from tests.diffusion.tiny import make_denoiser
@@ -64,12 +77,32 @@ def tiffs() -> list[bytes]:
         (mask().astype(np.int32), {}),
         (mask() > 0, {}),
     ]
-    return [_tiff(pixels, options) for pixels, options in kinds]
+    return [*(as_tiff(pixels, **options) for pixels, options in kinds), _pyramid(plain), _pages(plain)]
 
 
-def _tiff(pixels: NDArray, options: dict[str, Any]) -> bytes:
+def as_tiff(pixels: NDArray, **options: Any) -> bytes:
+    """Return the bytes of a TIFF file."""
     file = io.BytesIO()
     tifffile.imwrite(file, pixels, **options)
+    return file.getvalue()
+
+
+def _pyramid(pixels: NDArray) -> bytes:
+    """Return a picture with two lower resolutions in directories below its own."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(pixels, subifds=2)
+        for step in (2, 4):
+            writer.write(pixels[::step, ::step], subfiletype=1)
+    return file.getvalue()
+
+
+def _pages(pixels: NDArray) -> bytes:
+    """Return pages of different sizes."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for side in (48, 40, 48):
+            writer.write(pixels[:side, :side], metadata=None)
     return file.getvalue()
 
 
@@ -84,7 +117,25 @@ def pngs() -> list[bytes]:
         np.stack([plain] * 2, -1),
         mask(),
     ]
-    return [imagecodecs.png_encode(pixels) for pixels in found] + [imagecodecs.jpeg8_encode(plain)]
+    encoded = [imagecodecs.png_encode(pixels) for pixels in found]
+    palette = bytes(range(48)) * 3
+    return [
+        *encoded,
+        imagecodecs.jpeg8_encode(plain),
+        _png(mask() > 0, depth=1, colour=0),
+        _png(plain % 48, depth=8, colour=3, chunks=((b"PLTE", palette), (b"tRNS", b"\x00\x80"))),
+    ]
+
+
+def _png(pixels: NDArray, depth: int, colour: int, chunks: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
+    """Return a PNG file of a kind that the encoder does not write (PNG specification, IHDR)."""
+    rows = np.packbits(pixels, axis=1) if depth == 1 else pixels
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", *pixels.shape[::-1], depth, colour, 0, 0, 0)
+    found = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", header), *chunks, (b"IDAT", packed), (b"IEND", b"")):
+        found += struct.pack(">I", len(body)) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+    return found
 
 
 def manifests() -> list[bytes]:
@@ -128,6 +179,42 @@ def checkpoints() -> list[bytes]:
         torch.save({"state_dict": tensors, "epoch": 3}, file, _use_new_zipfile_serialization=zipped)
         files.append(file.getvalue())
     return files
+
+
+def truths() -> list[tuple[str, bytes]]:
+    """Segmentations in 3D: NumPy arrays and TIFF stacks, by names that say which."""
+    solid = np.zeros((8, 20, 20), np.uint8)
+    solid[2:6, 5:15, 5:15] = 255
+    arrays = (solid, (solid > 0), solid.astype(np.float32) / 255, np.asfortranarray(solid.astype(">u2")))
+    return [
+        *(("t.npy", _npy(array)) for array in arrays),
+        ("t.tif", as_tiff(solid, imagej=True, metadata={"unit": "um", "spacing": 0.3, "axes": "ZYX"})),
+        ("t.tif", as_tiff(solid, ome=True, compression="zlib", metadata={"axes": "ZYX"})),
+    ]
+
+
+def _npy(array: NDArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def feature_tables(folder: Path) -> list[tuple[str, bytes]]:
+    """Tables of features as ``dispr features`` writes them, and what stands beside the CSV."""
+    facts = TableFacts("cells", "um", {"abc": NetworkRecord(frozenset({"a_1"}), reason="its weights")})
+    rows = [
+        FeatureRow(f"a_{number}", 0, TRUTH, "", MEASURED, 0.2, {"volume": number / 3}) for number in range(3)
+    ]
+    schema = schema_of(["volume"], facts)
+    paths = [folder / "t.csv", folder / "t.parquet"]
+    for path in paths:
+        write_table(path, schema, iter([as_batch(rows, schema)]))
+    return [(path.name, path.read_bytes()) for path in (*paths, facts_file(paths[0]))]
+
+
+def class_tables() -> list[bytes]:
+    """CSV tables of cells and their classes."""
+    return [b"cell,class\na_1,A\na_2.tif,B\n", b"\xef\xbb\xbfname,x,label\nb,1,C\nc,2,\n"]
 
 
 def store_files(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,15 @@ def read_public_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _load(path: Path) -> Any:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise WeightsError(f"{path}: has {path.stat().st_size} bytes; the largest peer has 40 million")
+        size = _unpacked_bytes(path)
+        if size > MAX_BYTES:
+            raise WeightsError(f"{path}: holds {size} bytes; the largest peer has 40 million")
         with warnings.catch_warnings():
             # An unusual pickle protocol is only worth a warning to torch; the error that follows says more.
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: is damaged, or holds Python objects that could run code and were not read. Give a file "
@@ -50,6 +54,14 @@ def _load(path: Path) -> Any:
         raise WeightsError(f"{path}: weights cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged pickle makes torch's reader fail in any way
         raise WeightsError(f"{path}: is damaged or not a PyTorch checkpoint. Copy it again.") from error
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """Bytes of the file, or of all that a zip archive says it holds: a small one may unpack to any size."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
 
 
 def _items(found: Any) -> list[tuple[Any, Any]]:

@@ -20,7 +20,8 @@ def benchmark_peers(
         str,
         typer.Option(
             "--methods",
-            help="Which, with commas; NAME:VARIANT for a variant. dispr2022 takes days on a CPU.",
+            help="Which, with commas; NAME:VARIANT for a variant, NAME:LABEL for other weights. "
+            "dispr2022 takes days on a CPU.",
             metavar="NAMES",
         ),
     ] = ",".join(CHEAP),
@@ -31,7 +32,15 @@ def benchmark_peers(
         Optional[list[str]],  # noqa: UP045 - typer reads it at run time
         typer.Option(
             "--weights",
-            help="Use the weights of folds that are trained already; once for each method.",
+            help="Use weights of folds that are trained already; once for each of --methods, labels too.",
+            metavar="METHOD=FOLDER",
+        ),
+    ] = None,
+    volumes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--volumes",
+            help="Take samples that were drawn elsewhere, *.samples.npz; once for each method.",
             metavar="METHOD=FOLDER",
         ),
     ] = None,
@@ -51,7 +60,7 @@ def benchmark_peers(
     """
     from dispr_cli.commands import watch
     from dispr_cli.commands.watch_evaluation import EvaluationProgress, print_evaluation
-    from dispr_cli.peers import PeerStudy, compare_peers, parse_weights
+    from dispr_cli.peers import PeerStudy, compare_peers, parse_folders
     from dispr_cli.training_settings import read_settings
 
     watch.set_threads(threads)
@@ -61,7 +70,8 @@ def benchmark_peers(
         num_samples=samples,
         seed=seed,
         settings=read_settings(settings),
-        weights=parse_weights(weights or []),
+        weights=parse_folders(weights or [], "--weights"),
+        volumes=parse_folders(volumes or [], "--volumes"),
         device=device,
     )
     silent = quiet or json_output

@@ -67,8 +67,8 @@ def classify(
     """
     if (labels is None) == (not labels_from_name):
         raise ConfigError("the cells' classes are needed: give either --labels FILE or --labels-from-name")
-    from dispr_cli.classification import ClassifyConfig, classify_tables
-    from dispr_cli.classification_report import as_json, write_classification
+    from dispr_cli.classification.classify import ClassifyConfig, classify_tables
+    from dispr_cli.classification.report import as_json, write_classification
     from dispr_cli.commands.counting import Counting
     from dispr_cli.study.forest import ForestConfig
 

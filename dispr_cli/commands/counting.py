@@ -13,7 +13,7 @@ SHOWN_FAILURES = 20
 
 
 class Counting:
-    """Follow a run on stderr; see :class:`dispr_cli.morphology.FeatureEvents`.
+    """Follow a run on stderr; see :class:`dispr_cli.morphology.measure.FeatureEvents`.
 
     Parameters
     ----------

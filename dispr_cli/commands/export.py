@@ -20,7 +20,8 @@ def export(
         Optional[str],  # noqa: UP045 - typer reads it at run time
         typer.Option(
             "--sample",
-            help="Number of a sample, mean, or all; by default meshes take the mean and arrays all.",
+            help="Number of a sample, mean, probability (share of samples with the voxel inside), or all; "
+            "by default meshes take the mean and arrays all.",
             metavar="WHICH",
         ),
     ] = None,
@@ -34,12 +35,14 @@ def export(
     from dispr_cli.volumes.store import open_store
 
     chosen: Samples | None
-    if sample is None or sample == "mean" or sample == "all":
+    if sample is None or sample in ("mean", "all", "probability"):
         chosen = sample  # type: ignore[assignment]
     elif sample.isdecimal():
         chosen = int(sample)
     else:
-        raise ConfigError(f"--sample is {sample!r}: expected the number of a sample, mean or all")
+        raise ConfigError(
+            f"--sample is {sample!r}: expected the number of a sample, mean, probability or all"
+        )
     opened = open_store(store)
     folder = out if out is not None else store.with_name(f"{store.stem}_export")
     cells = [row.name for row in opened.cells if row.is_done] if cell == "all" else [cell]

@@ -84,7 +84,7 @@ def features(
     A run that was stopped goes on where it stopped when the same command is given again.
     """
     if list_features:
-        from dispr_cli.feature_list import feature_page
+        from dispr_cli.morphology.feature_page import feature_page
 
         typer.echo(feature_page(), nl=False)
         return
@@ -93,8 +93,8 @@ def features(
     from dispr_cli.commands.counting import Counting
     from dispr_cli.diffusion.training_facts import read_all_training_facts
     from dispr_cli.inputs.settings import InputSettings
-    from dispr_cli.morphology import available_cores, measure_to_table
-    from dispr_cli.shape_sources import find_shapes
+    from dispr_cli.morphology.measure import available_cores, measure_to_table
+    from dispr_cli.morphology.sources import find_shapes
 
     known = {facts.sha256: facts.held_out for facts in read_all_training_facts(weights or ())}
     shapes = find_shapes(

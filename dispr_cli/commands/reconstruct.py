@@ -206,7 +206,7 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.plan import plan_cells
-    from dispr_cli.parts import WHOLE, choose_part
+    from dispr_cli.scale.parts import WHOLE, choose_part
 
     if dask is not None and part is not None:
         raise ConfigError("--part and --dask both share the cells out: give one of them")
@@ -236,9 +236,11 @@ def reconstruct(
         raise ConfigError("no store was named: dispr reconstruct INPUT OUT.zarr (or --dry-run)")
     watch.print_left_out(plan)
 
+    from dispr_cli.diffusion.trust import trust_of
     from dispr_cli.methods import MethodOptions, load_method
     from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
-    from dispr_cli.shards import Job
+    from dispr_cli.scale.shards import Job
+    from dispr_cli.shape.unmeshed_area import unmeshed_area
 
     watch.set_threads(threads)
     watch.warn_without_kernels()
@@ -254,10 +256,12 @@ def reconstruct(
     )
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
-    job = Job(inputs, seed, run.batch_size or CELLS_AT_ONCE[method.device_type], retry_failed)
+    trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
+    at_once = run.batch_size or CELLS_AT_ONCE[method.device_type]
+    job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
     with events:
         if dask is not None:
-            from dispr_cli.cluster import ClusterOptions, reconstruct_on_cluster
+            from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 
             cluster = ClusterOptions(dask, shard_timeout, threads)
             load = partial(load_method, method_name, options)

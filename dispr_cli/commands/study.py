@@ -75,7 +75,11 @@ def study(
     ] = None,
     samples: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Shapes of each cell by each network.", rich_help_panel=STUDY),
+        typer.Option(help="Shapes of each cell by the network that never saw it.", rich_help_panel=STUDY),
+    ] = None,
+    known_samples: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Shapes of each cell by each network that saw it.", rich_help_panel=STUDY),
     ] = None,
     steps: Annotated[
         Optional[int],  # noqa: UP045
@@ -112,15 +116,16 @@ def study(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.settings import InputSettings
-    from dispr_cli.morphology import available_cores
+    from dispr_cli.morphology.measure import available_cores
     from dispr_cli.study.forest import ForestConfig
-    from dispr_cli.study_settings import SMALL, Machine, StudyConfig
-    from dispr_cli.whole_study import run_study
+    from dispr_cli.whole_study.run import run_study
+    from dispr_cli.whole_study.settings import SMALL, Machine, StudyConfig
 
     base = SMALL if small else StudyConfig()
     forest = base.classify.forest if trees is None else ForestConfig(trees)
     chosen = _given(num_repeats=repeats) | {"forest": forest, "as_published": as_published}
-    given = _given(num_folds=folds, num_examples=examples, num_samples=samples, num_steps=steps, seed=seed)
+    given = _given(num_folds=folds, num_examples=examples, num_steps=steps, seed=seed)
+    given |= _given(num_samples=samples, num_known_samples=known_samples)
     classify = dataclasses.replace(base.classify, **chosen)
     config = dataclasses.replace(base, classify=classify, never_seen=never_seen, **given)
     watch.set_threads(threads)
@@ -146,7 +151,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 class _Events:
-    """Show each stage as the command for it alone does; see :class:`dispr_cli.study_settings.StudyEvents`."""
+    """Show each stage as its own command does; see :class:`dispr_cli.whole_study.settings.StudyEvents`."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet

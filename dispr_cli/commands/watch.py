@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dispr_cli.inputs.plan import Plan
-from dispr_cli.parts import Part
+from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
 from dispr_cli.volumes.store import VolumeStore
 
@@ -248,6 +248,7 @@ def print_result(
 ) -> None:
     """Print where everything is; the store last."""
     table = store.path / "cells.csv"
+    unlike = sum((row.unlike_training or 0.0) > 1.0 for row in store.cells if row.is_done)
     if as_json:
         result = {
             "store": str(store.path),
@@ -257,12 +258,19 @@ def print_result(
             "failed": progress.failed,
             "pending": progress.pending,
             "part": str(part),
+            "unlike_training": unlike,
         }
         typer.echo(json.dumps(result))
         return
     total = progress.done + progress.failed + progress.pending
     if progress.failed:
         typer.echo(f"{progress.failed} of {total} cells failed; the reasons are in the table", err=True)
+    if unlike:
+        typer.echo(
+            f"Look with care: {unlike} of the cells look unlike those the network was trained on "
+            "(unlike_training above 1 in the table); its measured accuracy does not hold for them.",
+            err=True,
+        )
     if not part.is_whole:
         typer.echo(f"Part {part}: {progress.done} of its {total} cells are done.", err=True)
         if not store.is_complete():

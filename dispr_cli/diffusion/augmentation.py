@@ -2,14 +2,19 @@
 
 In-plane rotations by any angle and flips keep the physics of the microscope;
 flips along z do not (the focal plane is not the middle of a cell), so there
-are none. Image intensities vary on their own.
+are none. What lies above and below the focal plane is stretched on its own: an
+image leaves the thickness of a cell open, and a network that has seen each of a
+few cells with one thickness only would be surer of it than it can be. Image
+intensities vary on their own.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -35,75 +40,128 @@ class Examples(NamedTuple):
     image: torch.Tensor
 
 
-def _normal(n: int, sd: float, generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(n, generator=generator) * sd
+ELASTIC_CONTROL = 5
+"""Control points along each side of the smooth in-plane deformation."""
 
 
-def in_plane_maps(
-    n: int, config: TrainingConfig, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True)
+class Randomness:
+    """The random numbers of one training step.
+
+    Attributes
+    ----------
+    few
+        Draws the numbers of each example, on the CPU: the same examples on every device.
+    many
+        Draws those of each voxel on the device that uses them.
+    """
+
+    few: torch.Generator
+    many: torch.Generator
+
+    @staticmethod
+    def of_step(seed: int, step: int, device: torch.device) -> Randomness:
+        """All of a step's randomness follows from (seed, step), so a training can be resumed."""
+        # torch's CPU generator reads 32 bits of a seed, so both numbers are mixed into as many.
+        number = int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+        few = torch.Generator().manual_seed(number)
+        return Randomness(few, torch.Generator(device).manual_seed(number))
+
+    def normal(self, n: int, sd: float) -> torch.Tensor:
+        """(n,) numbers for the examples, on the CPU."""
+        return torch.randn(n, generator=self.few) * sd
+
+    def uniform(self, n: int) -> torch.Tensor:
+        """(n,) numbers in [0, 1) for the examples, on the CPU."""
+        return torch.rand(n, generator=self.few)
+
+    def field(self, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:
+        """Draw standard normal numbers for voxels or pixels, on the device."""
+        return torch.randn(shape, generator=self.many, device=self.many.device)
+
+
+def in_plane_maps(n: int, config: TrainingConfig, random: Randomness) -> tuple[torch.Tensor, torch.Tensor]:
     """Random maps from the new grid to the old one.
 
     Returns
     -------
     (N, 2, 2) maps of (x, y), and (N,) magnifications by which distances grow.
     """
-    angle = torch.rand(n, generator=generator) * (2.0 * math.pi)
-    flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
-    scale = _normal(n, config.scale, generator).exp()
-    stretch = _normal(n, config.shear, generator).exp()
+    angle = random.uniform(n) * (2.0 * math.pi)
+    flip = torch.where(random.uniform(n) < 0.5, -1.0, 1.0)
+    scale = random.normal(n, config.scale).exp()
+    stretch = random.normal(n, config.shear).exp()
     cos, sin = angle.cos(), angle.sin()
     rotation = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
     shrink = torch.diag_embed(torch.stack([flip / (scale * stretch), stretch / scale], 1))
     return rotation @ shrink, scale
 
 
-def augment(examples: Examples, config: TrainingConfig, generator: torch.Generator) -> Examples:
-    """Move, scale and re-light a batch.
+def heights(n: int, config: TrainingConfig, random: Randomness, size: int) -> torch.Tensor:
+    """Where each new slice is found along the old z axis, in grid_sample's coordinates, (N, size).
+
+    z is scaled about the focal slice, by factors that differ above and below it.
+    """
+    both, either = random.normal(n, config.z_stretch), random.normal(n, config.z_asymmetry)
+    focal = (2 * FOCAL_SLICE + 1) / size - 1.0
+    z = (2 * torch.arange(size) + 1) / size - 1.0 - focal
+    shrink = torch.where(z > 0, -(both + either)[:, None], -(both - either)[:, None]).exp()
+    return focal + z * shrink
+
+
+def augment(examples: Examples, config: TrainingConfig, random: Randomness) -> Examples:
+    """Move, bend, stretch and re-light a batch.
 
     Parameters
     ----------
     examples
-        On any device.
-    generator
-        A CPU generator: the same variants come out on every device.
+        On the device of ``random.many``.
     """
-    n, device = examples.image.shape[0], examples.image.device
-    maps, magnification = in_plane_maps(n, config, generator)
-    z_stretch = _normal(n, config.z_stretch, generator).exp()
-
+    n, device, size = examples.image.shape[0], examples.image.device, examples.image.shape[-1]
+    maps, magnification = in_plane_maps(n, config, random)
     plane = torch.zeros(n, 2, 3)
     plane[:, :, :2] = maps
-    grid = F.affine_grid(plane.to(device), [n, 1, 64, 64], align_corners=False)
-    flat = torch.stack([examples.outline, examples.image], 1)
-    flat = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    z = heights(n, config, random, size).to(device)
+    xy = F.affine_grid(plane.to(device), [n, 1, size, size], align_corners=False)
+    if config.elastic > 0.0:
+        xy = xy + _bend(n, config.elastic, size, random)
 
-    # z is scaled about the focal slice, whose normalised coordinate is (2 z + 1) / 64 - 1.
-    focal = (2 * FOCAL_SLICE + 1) / 64 - 1.0
-    space = torch.zeros(n, 3, 4)
-    space[:, :2, :2] = maps
-    space[:, 2, 2] = 1.0 / z_stretch
-    space[:, 2, 3] = focal * (1.0 - 1.0 / z_stretch)
-    grid = F.affine_grid(space.to(device), [n, 1, 64, 64, 64], align_corners=False)
+    flat = torch.stack([examples.outline, examples.image], 1)
+    flat = F.grid_sample(flat, xy, padding_mode="border", align_corners=False)
+    grid = torch.cat(
+        [
+            xy[:, None].expand(n, size, size, size, 2),
+            z.view(n, size, 1, 1, 1).expand(n, size, size, size, 1),
+        ],
+        dim=-1,
+    )
     distance = F.grid_sample(examples.distance, grid, padding_mode="border", align_corners=False)
 
     growth = magnification.to(device)
     return Examples(
         distance * growth.view(-1, 1, 1, 1, 1),
         flat[:, 0] * growth.view(-1, 1, 1),
-        _relight(flat[:, 1], config, generator),
+        _relight(flat[:, 1], config, random),
     )
 
 
-def _relight(image: torch.Tensor, config: TrainingConfig, generator: torch.Generator) -> torch.Tensor:
+def _bend(n: int, sd: float, size: int, random: Randomness) -> torch.Tensor:
+    """Smooth in-plane displacements, ``sd`` pixels at the control points, (N, size, size, 2)."""
+    side = ELASTIC_CONTROL
+    points = random.normal(n * 2 * side * side, sd * 2.0 / size).view(n, 2, side, side)
+    device = random.many.device
+    smooth = F.interpolate(points.to(device), (size, size), mode="bicubic", align_corners=True)
+    return smooth.permute(0, 2, 3, 1)
+
+
+def _relight(image: torch.Tensor, config: TrainingConfig, random: Randomness) -> torch.Tensor:
     """Vary brightness, contrast and noise; hide the image of a few examples."""
     n, device = image.shape[0], image.device
 
     def draw(sd: float) -> torch.Tensor:
-        return _normal(n, sd, generator).to(device).view(-1, 1, 1)
+        return random.normal(n, sd).to(device).view(-1, 1, 1)
 
     image = (image.clamp(0.0, 1.0) + 1e-4) ** draw(0.12).exp() * draw(0.12).exp() + draw(0.015)
-    noise = torch.randn(image.shape, generator=generator).to(device)
-    image = (image + noise * (0.015 * draw(1.0).abs())).clamp(0.0, 1.0)
-    hidden = (torch.rand(n, generator=generator) < config.condition_dropout).to(device)
+    image = (image + random.field(image.shape) * (0.015 * draw(1.0).abs())).clamp(0.0, 1.0)
+    hidden = (random.uniform(n) < config.condition_dropout).to(device)
     return image.masked_fill(hidden.view(-1, 1, 1), 0.0)

@@ -37,11 +37,14 @@ class Checkpoint:
         Of the file.
     provenance
         What the weights were trained on, and how.
+    path
+        The file; None for a denoiser that was never in one.
     """
 
     denoiser: VolumeDenoiser
     sha256: str
     provenance: dict[str, Any]
+    path: Path | None = None
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
@@ -140,7 +143,7 @@ def load_denoiser(path: Path | None = None) -> Checkpoint:
         raise WeightsError(f"{path}: holds weights that are not finite numbers; the training diverged")
     denoiser.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Checkpoint(denoiser.eval(), digest, metadata.get("provenance") or {})
+    return Checkpoint(denoiser.eval(), digest, metadata.get("provenance") or {}, path)
 
 
 def config_from(values: Any, path: Path) -> DenoiserConfig:

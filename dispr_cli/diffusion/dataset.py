@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -53,15 +54,37 @@ class TrainingCells:
         image = torch.from_numpy(self.image[index]).to(device).float() / 255.0
         return Examples(distance[:, None], outline, image)
 
-    def save(self, path: Path) -> None:
-        """Write as a compressed ``.npz``."""
-        np.savez_compressed(
+    def resident(self, device: torch.device) -> ResidentCells:
+        """All cells as tensors, on a CUDA device if they fill less than half of its free memory."""
+        tensors = [torch.from_numpy(array) for array in (self.distance, self.outline, self.image)]
+        if device.type == "cuda" and 2 * sum(t.nbytes for t in tensors) < torch.cuda.mem_get_info(device)[0]:
+            tensors = [tensor.to(device) for tensor in tensors]
+        return ResidentCells(*tensors)
+
+    def save(self, path: Path, compressed: bool = True) -> None:
+        """Write as ``.npz``."""
+        write = np.savez_compressed if compressed else np.savez
+        write(
             path,
             names=np.array(self.names),
             distance=self.distance,
             outline=self.outline,
             image=self.image,
         )
+
+
+class ResidentCells(NamedTuple):
+    """The arrays of :class:`TrainingCells` as tensors, from which a training takes its batches."""
+
+    distance: torch.Tensor
+    outline: torch.Tensor
+    image: torch.Tensor
+
+    def examples(self, index: torch.Tensor, device: torch.device) -> Examples:
+        """Cells ``index`` (on the CPU) as a batch on a device."""
+        rows = index.to(self.image.device)
+        distance, outline, image = (part.index_select(0, rows).to(device).float() for part in self)
+        return Examples(distance[:, None] / STEPS_PER_VOXEL, outline / STEPS_PER_VOXEL, image / 255.0)
 
 
 def load_cells(path: Path) -> TrainingCells:

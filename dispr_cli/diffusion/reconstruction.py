@@ -21,6 +21,7 @@ from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.device import choose_autocast, describe
 from dispr_cli.diffusion.distance import outline_distance
 from dispr_cli.diffusion.noise import draw_noise, sample_stream
+from dispr_cli.diffusion.orientation import turn, turn_back
 from dispr_cli.diffusion.representation import to_occupancy
 from dispr_cli.diffusion.sampler import Observer, sample
 from dispr_cli.diffusion.schedule import log_sigmas
@@ -29,9 +30,6 @@ from dispr_cli.inputs.cell import GRID, Cell
 
 MICRO_BATCH = {"cpu": 5, "mps": 10, "cuda": 40}
 """Volumes in one call of the network, by device."""
-
-ENCODE_BATCH = 4
-"""Cells in one call of the condition encoder."""
 
 Item = TypeVar("Item")
 
@@ -89,6 +87,7 @@ class DiffusionMethod:
             "sampler": self.sampler.sampler,
             "num_steps": self.sampler.num_steps,
             "eta": self.sampler.eta,
+            "orientations": self.sampler.orientations,
             "precision": "bf16" if self.autocast else "fp32",
         }
 
@@ -96,12 +95,11 @@ class DiffusionMethod:
         """Draw ``num_samples`` shapes of each cell; see :class:`dispr_cli.method.Method`."""
         volumes = np.empty((len(cells), num_samples, GRID, GRID, GRID), np.uint8)
         with self._inference():
-            condition = self._encode(cells)
             work = [(i, s) for i in range(len(cells)) for s in range(num_samples)]
             start = 0
             while start < len(work):
                 part = work[start : start + self.micro_batch]
-                fields = self._sample_or_shrink(cells, condition, part, seed)
+                fields = self._sample_or_shrink(cells, part, seed)
                 if fields is None:
                     continue
                 for (i, s), field in zip(part, fields, strict=False):
@@ -113,12 +111,14 @@ class DiffusionMethod:
         """Every denoising step of one sample: (sigma, noisy field, occupancy of the estimate)."""
         steps: list[TrajectoryStep] = []
 
+        orientation = sample_index % self.sampler.orientations
+
         def observe(sigma: float, x: torch.Tensor, x0: torch.Tensor) -> None:
-            occupancy = to_occupancy(x0[0, 0], self.config.clip_distance)
-            steps.append((sigma, x[0, 0].cpu().numpy(), occupancy.cpu().numpy()))
+            occupancy = to_occupancy(turn_back(x0[0, 0], orientation), self.config.clip_distance)
+            steps.append((sigma, turn_back(x[0, 0], orientation).cpu().numpy(), occupancy.cpu().numpy()))
 
         with self._inference():
-            self._sample([cell], self._encode([cell]), [(0, sample_index)], seed, observe)
+            self._sample([cell], [(0, sample_index)], seed, observe)
         return steps
 
     @contextmanager
@@ -127,24 +127,20 @@ class DiffusionMethod:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             yield
 
-    def _encode(self, cells: Sequence[Cell]) -> Condition:
-        parts = []
-        for chosen in _padded(range(len(cells)), ENCODE_BATCH):
-            image = np.stack([cells[i].image for i in chosen])
-            outline = np.stack([outline_distance(cells[i].mask) for i in chosen])
-            parts.append(
-                self.denoiser.encode(
-                    torch.from_numpy(image).to(self.device), torch.from_numpy(outline).to(self.device)
-                )
-            )
-        return Condition(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    def _encode(self, cells: Sequence[Cell], chosen: Sequence[tuple[int, int]]) -> Condition:
+        """Condition of cells in orientations."""
+        images = [turn(torch.from_numpy(cells[i].image), k) for i, k in chosen]
+        outlines = [turn(torch.from_numpy(outline_distance(cells[i].mask)), k) for i, k in chosen]
+        return self.denoiser.encode(
+            torch.stack(images).to(self.device), torch.stack(outlines).to(self.device)
+        )
 
     def _sample_or_shrink(
-        self, cells: Sequence[Cell], condition: Condition, work: list[tuple[int, int]], seed: int
+        self, cells: Sequence[Cell], work: list[tuple[int, int]], seed: int
     ) -> NDArray[np.uint8] | None:
         """One micro-batch; None after halving it, when memory ran out."""
         try:
-            return self._sample(cells, condition, work, seed)
+            return self._sample(cells, work, seed)
         except (MemoryError, torch.OutOfMemoryError) as error:
             self._shrink(error)
         except RuntimeError as error:
@@ -167,14 +163,14 @@ class DiffusionMethod:
     def _sample(
         self,
         cells: Sequence[Cell],
-        condition: Condition,
         work: list[tuple[int, int]],
         seed: int,
         observer: Observer | None = None,
     ) -> NDArray[np.uint8]:
         padded = next(iter(_padded(work, self.micro_batch)))
-        rows = torch.tensor([i for i, _ in padded], device=self.device)
-        known = condition.select(rows)
+        # (cell, orientation) of each volume
+        chosen = [(i, s % self.sampler.orientations) for i, s in padded]
+        known = self._encode(cells, chosen)
         streams = [sample_stream(cells[i].image, cells[i].mask, seed, s) for i, s in padded]
 
         def noise() -> torch.Tensor:
@@ -186,7 +182,8 @@ class DiffusionMethod:
         x = noise() * float(self.sigmas[0])
         observers = {} if observer is None else {"observer": observer}
         field = sample(denoise, x, self.sigmas, noise, self.sampler, **observers)
-        return to_occupancy(field[:, 0], self.config.clip_distance).cpu().numpy()
+        upright = torch.stack([turn_back(f[0], k) for f, (_, k) in zip(field, chosen, strict=True)])
+        return to_occupancy(upright, self.config.clip_distance).cpu().numpy()
 
 
 def _padded(items: Sequence[Item], size: int) -> Iterator[list[Item]]:

@@ -25,7 +25,7 @@ from dispr_cli.diffusion.ops.clock import (
 )
 from dispr_cli.diffusion.ops.library import operations_by
 from dispr_cli.diffusion.products import Product, record_products
-from dispr_cli.diffusion.reconstruction import ENCODE_BATCH, DiffusionMethod
+from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.diffusion.sampler import sample
 from dispr_cli.inputs.cell import GRID, Cell
 
@@ -190,9 +190,8 @@ def reconstructing(method: DiffusionMethod, num_cells: int) -> Run:
 
 
 def cells_at_once(method: DiffusionMethod) -> int:
-    """Count the cells that fill the batches of encoder and denoiser."""
-    fill = -(-method.micro_batch // NUM_SAMPLES)
-    return ENCODE_BATCH * -(-fill // ENCODE_BATCH)
+    """Count the cells that fill a batch."""
+    return -(-method.micro_batch // NUM_SAMPLES)
 
 
 def time_steps(method: DiffusionMethod, batch: int, repeats: int = 5) -> float:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
-from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
@@ -28,6 +28,9 @@ from dispr_cli.errors import WeightsError
 
 MOST_WEIGHT = 10.0
 """Bound on the loss weight of low noise levels, where little is left to learn."""
+
+REPORT_EVERY = 20
+"""Steps between two reports of a training on a GPU."""
 
 STATE_FORMAT = "dispr-training/1"
 
@@ -66,7 +69,10 @@ class Trainer:
         odds: NDArray[np.floating] | None = None,
     ) -> None:
         self.odds = torch.ones(len(cells)) if odds is None else torch.from_numpy(odds).float()
-        self.cells, self.config, self.device, self.autocast = cells, config, device, autocast
+        self.num_cells, self.resident = len(cells), cells.resident(device)
+        self.config, self.device, self.autocast = config, device, autocast
+        # Shapes stay the same, so it pays to let cuDNN try its kernels.
+        torch.backends.cudnn.benchmark = True
         torch.manual_seed(config.seed)
         self.denoiser = VolumeDenoiser(denoiser_config).place(device)
         self.average = VolumeDenoiser(denoiser_config).place(device).requires_grad_(False)
@@ -76,6 +82,7 @@ class Trainer:
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=config.weight_decay,
+            fused=device.type == "cuda",
         )
         self.step = 0
 
@@ -109,35 +116,36 @@ class Trainer:
             if time.monotonic() > until:
                 return False
             loss = self._take_step()
-            examples = self.step * self.config.batch_size
-            spent = time.monotonic() - started
-            observer(Progress(examples, self.config.num_examples, loss, spent), self.average)
+            # Reading a loss waits for the device, which should rather have the next steps queued.
+            if self.device.type != "cuda" or self.step % REPORT_EVERY == 0 or self.step == self.num_steps:
+                examples = self.step * self.config.batch_size
+                spent = time.monotonic() - started
+                observer(Progress(examples, self.config.num_examples, float(loss), spent), self.average)
         return True
 
-    def _take_step(self) -> float:
-        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+    def _take_step(self) -> torch.Tensor:
+        random = Randomness.of_step(self.config.seed, self.step, self.device)
         self._set_learning_rate()
-        loss = self._loss(generator)
+        loss = self._loss(random)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        return loss.detach()
 
-    def _loss(self, generator: torch.Generator) -> torch.Tensor:
+    def _loss(self, random: Randomness) -> torch.Tensor:
         n = self.config.batch_size
-        chosen = torch.multinomial(self.odds, n, replacement=True, generator=generator).numpy()
-        examples = augment(self.cells.examples(chosen, self.device), self.config, generator)
+        chosen = torch.multinomial(self.odds, n, replacement=True, generator=random.few)
+        examples = augment(self.resident.examples(chosen, self.device), self.config, random)
         shape = self.denoiser.config
         target = to_field(examples.distance, shape.clip_distance)
         # Antithetic ln(sigma): quantiles spread over the batch instead of drawn independently.
-        quantile = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+        quantile = (torch.arange(n) + random.uniform(n)) / n
         log_sigma = shape.sigma_mean + shape.sigma_std * torch.special.ndtri(quantile.clamp(1e-4, 1 - 1e-4))
         sigma = log_sigma.exp().to(self.device)
-        noise = torch.randn(target.shape, generator=generator).to(self.device)
-        noisy = target + sigma.view(-1, 1, 1, 1, 1) * noise
+        noisy = target + sigma.view(-1, 1, 1, 1, 1) * random.field(target.shape)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             condition = self.denoiser.encode(examples.image, examples.outline)
             estimate = self.denoiser(noisy, sigma, condition)
@@ -156,9 +164,9 @@ class Trainer:
         half_life = min(self.config.ema_half_life, 0.1 * seen)
         keep = 0.5 ** (self.config.batch_size / half_life)
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.denoiser.parameters(), strict=True)
-            for average, current in pairs:
-                average.lerp_(current, 1.0 - keep)
+            averages: list[torch.Tensor] = list(self.average.parameters())
+            current: list[torch.Tensor] = list(self.denoiser.parameters())
+            torch._foreach_lerp_(averages, current, 1.0 - keep)
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
@@ -201,6 +209,6 @@ class Trainer:
         run = {
             "training": dataclasses.asdict(self.config),
             "denoiser": dataclasses.asdict(self.denoiser.config),
-            "cells": len(self.cells),
+            "cells": self.num_cells,
         }
         return dict(json.loads(json.dumps(run)))

@@ -55,6 +55,7 @@ class TrainingEvents:
     progress: Callable[[Progress], None] = lambda progress: None
     held_out: Callable[[Progress, HeldOut], None] = lambda progress, metrics: None
     saved: Callable[[Path], None] = lambda path: None
+    average: Callable[[Progress, VolumeDenoiser], None] = lambda progress, average: None
 
 
 def train_denoiser(
@@ -108,13 +109,19 @@ def train_denoiser(
         "held_out": [] if held_out is None else list(held_out.names),
         "training": dataclasses.asdict(config),
     }
-    saved_at = time.monotonic()
+    saved_at, validated = (
+        time.monotonic(),
+        validations_due(trainer.step * config.batch_size, config.num_examples),
+    )
 
     def observe(progress: Progress, average: VolumeDenoiser) -> None:
-        nonlocal saved_at
+        nonlocal saved_at, validated
         events.progress(progress)
-        if held_out is not None and is_due(progress, config.batch_size):
+        events.average(progress, average)
+        due = validations_due(progress.examples, progress.total)
+        if held_out is not None and due > validated:
             events.held_out(progress, validate(average, held_out, device))
+        validated = due
         if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
             trainer.save(state)
             saved_at = time.monotonic()
@@ -136,6 +143,11 @@ def train_denoiser(
 def state_file(out: Path) -> Path:
     """Where the state of an unfinished run lies."""
     return out.with_name(f"{out.stem}.state.safetensors")
+
+
+def validations_due(examples: int, total: int) -> int:
+    """How many times held-out metrics should have been taken by now: :data:`VALIDATIONS` in a run."""
+    return examples * VALIDATIONS // total
 
 
 def is_due(progress: Progress, batch_size: int) -> bool:

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.image_header import ImageHeader
+from dispr_cli.inputs.plain_tiff import read_plain_tiff
 from dispr_cli.inputs.plane_choice import PlaneChoice, Role, choose_plane, flatten_colour
 from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, raster_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.tiff import open_tiff
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
+_AT_ONCE = 65_536
+"""Bytes read at first: all of a small file."""
+
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -43,8 +47,12 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
         If the file cannot be read, is no image, is too large, or needs a choice that was not made.
     """
     with _file_errors(path):
-        start = _first_bytes(path, 65_536)
+        start = _first_bytes(path, _AT_ONCE)
         if start.startswith(_TIFF_MAGICS):
+            plain = _plain_tiff(path, start)
+            if plain is not None:
+                _choose(plain[0], settings, role, False)
+                return plain[0]
             with open_tiff(path, settings.plane) as tiff:
                 _choose(tiff.header, settings, role, tiff.plane_is_series)
                 return tiff.header
@@ -78,13 +86,18 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
         If the file cannot be read, is no image, is too large, is damaged, or needs a choice not made.
     """
     with _file_errors(path):
-        if _first_bytes(path, 8).startswith(_TIFF_MAGICS):
+        start = _first_bytes(path, _AT_ONCE)
+        plain = _plain_tiff(path, start)
+        if plain is not None:
+            header, pixels = plain
+            choice = _choose(header, settings, role, False)
+        elif start.startswith(_TIFF_MAGICS):
             with open_tiff(path, settings.plane) as tiff:
                 header = tiff.header
                 choice = _choose(header, settings, role, tiff.plane_is_series)
                 pixels = tiff.read(choice.index)
         else:
-            data = path.read_bytes()
+            data = start if len(start) < _AT_ONCE else path.read_bytes()
             raster_header(path, data).check(settings.max_pixels)
             header, pixels = decode_raster(path, data, indexed=role == "mask")
             choice = _choose(header, settings, role, False)
@@ -155,6 +168,10 @@ def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, floa
 def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_series: bool) -> PlaneChoice:
     header.check(settings.max_pixels)
     return choose_plane(header, settings.channel, None if plane_is_series else settings.plane, role)
+
+
+def _plain_tiff(path: Path, start: bytes) -> tuple[ImageHeader, NDArray] | None:
+    return read_plain_tiff(path, start) if len(start) < _AT_ONCE else None
 
 
 def _first_bytes(path: Path, count: int) -> bytes:

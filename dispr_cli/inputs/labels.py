@@ -178,11 +178,11 @@ def _whole_labels(mask: NDArray, path: Path) -> NDArray:
 def _read_binary(foreground: NDArray[np.bool_], settings: InputSettings, path: Path) -> Labelling:
     if foreground.all():
         raise _full(path)
-    pieces, count = ndimage.label(foreground, _EIGHT_NEIGHBOURS)
-    areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     on_grid = foreground.shape == (GRID, GRID)
     if settings.labels == "single" or (settings.labels != "components" and on_grid):
         return _one_cell(foreground, [], settings, path)
+    pieces, count = ndimage.label(foreground, _EIGHT_NEIGHBOURS)
+    areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     if settings.labels != "components" and areas.max() >= DOMINANT_FRACTION * areas.sum():
         rest = count - 1
         dropped = (

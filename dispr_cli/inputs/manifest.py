@@ -39,18 +39,10 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
     blank = next(number for number, line in enumerate(text) if line.strip())
     delimiter = max(",;\t", key=text[blank].count)
     rows = csv.DictReader(io.StringIO("\n".join(text[blank:])), delimiter=delimiter)
-    columns = [(name or "").strip().lower() for name in rows.fieldnames or ()]
-    rows.fieldnames = columns
-    needed = ("image",) if masks_optional else ("image", "mask")
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        raise InputError(
-            f"{path}: no column {' and '.join(missing)} (found: {', '.join(columns) or 'nothing'}); expected "
-            f"a header line with {', '.join(COLUMNS[:2])} and, if wanted, {', '.join(COLUMNS[2:])}."
-        )
     pairing = Pairing()
     lines_by_name: dict[str, int] = {}
     try:
+        columns = _columns(path, rows, masks_optional)
         for row in rows:
             line = blank + rows.line_num
             values = {key: (row[key] or "").strip() for key in COLUMNS if key in columns}
@@ -69,6 +61,19 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
     if not pairing.pairs:
         raise InputError(f"{path}: a header line and no rows below it.")
     return pairing
+
+
+def _columns(path: Path, rows: csv.DictReader[str], masks_optional: bool) -> list[str]:
+    columns = [(name or "").strip().lower() for name in rows.fieldnames or ()]
+    rows.fieldnames = columns
+    needed = ("image",) if masks_optional else ("image", "mask")
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise InputError(
+            f"{path}: no column {' and '.join(missing)} (found: {', '.join(columns) or 'nothing'}); expected "
+            f"a header line with {', '.join(COLUMNS[:2])} and, if wanted, {', '.join(COLUMNS[2:])}."
+        )
+    return columns
 
 
 def _text(path: Path) -> str:

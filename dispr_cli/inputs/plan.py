@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +18,13 @@ from dispr_cli.inputs.fields import Field, FieldCache, check_equal_sizes, read_f
 from dispr_cli.inputs.images import read_header, read_plane
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.layouts import find_pairs
+from dispr_cli.inputs.packed import Packed
 from dispr_cli.inputs.pairing import LeftOut, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
 from dispr_cli.inputs.settings import InputSettings
 
 _THREADS = 2
+_PAIRS_AT_ONCE = 16
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -77,10 +80,10 @@ class Plan:
     """What a run will do: the cells in their final order, and what is left out and why."""
 
     source: Path
-    cells: list[CellRef]
+    cells: Sequence[CellRef]
     left_out: list[LeftOut] = field(default_factory=list)
 
-    @property
+    @cached_property
     def voxel_size_um(self) -> float | None:
         """The one voxel size of all readable cells; None if it is unknown or they differ."""
         sizes = {ref.voxel_size_um for ref in self.cells if ref.problem is None}
@@ -112,12 +115,21 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
     settings = settings or InputSettings()
     source = Path(source)
     pairing = find_pairs(source, settings)
-    cells: list[CellRef] = []
     left_out = list(pairing.left_out)
-    for refs, dropped in _in_order(lambda pair: _scan(pair, settings), pairing.pairs, threads, ahead=64):
-        cells += refs
-        left_out += dropped
-    cells = _with_unique_names(cells)
+
+    def scan(pairs: Sequence[Pair]) -> list[tuple[list[CellRef], list[LeftOut]]]:
+        return [_scan(pair, settings) for pair in pairs]
+
+    def found() -> Iterator[CellRef]:
+        starts = range(0, len(pairing.pairs), _PAIRS_AT_ONCE)
+        groups = (pairing.pairs[start : start + _PAIRS_AT_ONCE] for start in starts)
+        for group in _in_order(scan, groups, threads, ahead=8):
+            for refs, dropped in group:
+                left_out.extend(dropped)
+                yield from refs
+
+    # A hundred thousand cells must not take more memory than their shapes do.
+    cells = Packed(_with_unique_names(found()))
     _check_some(source, cells, left_out)
     return Plan(source, cells, left_out)
 
@@ -258,20 +270,18 @@ def cell_name(name: str) -> str:
     return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", readable).strip() or "cell"
 
 
-def _with_unique_names(cells: list[CellRef]) -> list[CellRef]:
+def _with_unique_names(cells: Iterable[CellRef]) -> Iterator[CellRef]:
     taken: set[str] = set()
-    unique = []
     for ref in cells:
         name, count = ref.name, 1
         while name in taken:
             count += 1
             name = f"{ref.name}~{count}"
         taken.add(name)
-        unique.append(ref if name == ref.name else replace(ref, name=name))
-    return unique
+        yield ref if name == ref.name else replace(ref, name=name)
 
 
-def _check_some(source: Path, cells: list[CellRef], left_out: list[LeftOut]) -> None:
+def _check_some(source: Path, cells: Sequence[CellRef], left_out: list[LeftOut]) -> None:
     if not cells:
         reason = left_out[0]
         raise InputError(f"{source}: every cell was left out (first {reason.path.name}, {reason.reason}).")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type (PNG specification, IHDR)
 _PALETTE, _GREY = 3, 0
-_PNG_COLOURS = (b"PLTE", b"tRNS")
+_PNG_TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS, by colour type
 _JPEG_END = b"\xff\xd9"
 _UM_PER_METRE = 1e6
 
@@ -106,18 +106,18 @@ def _header(path: Path, shape: tuple[int, int], samples: int, dtype: str) -> Ima
 def _decode_png(path: Path, data: bytes, indexed: bool) -> NDArray:
     depth, colour = data[24], data[25]
     as_grey = indexed and colour == _PALETTE
-    # The decoder grumbles on stderr about colour profiles and the like, which count for nothing here.
-    chunks = [PNG_MAGIC]
+    found: dict[bytes, bytes] = {}
     for kind, body, sum_ in _png_chunks(data):
         if zlib.crc32(kind + body).to_bytes(4) != sum_:
             raise damaged(path, f"its part {kind!r} does not match its checksum")
-        if kind == b"IHDR" and as_grey:
-            # The same file called grey and without its palette.
-            body = body[:9] + bytes([_GREY]) + body[10:]
-        if kind == b"IHDR" or (kind in _PNG_COLOURS and not as_grey):
-            chunks.append(_png_chunk(kind, body))
-    chunks += [_png_chunk(b"IDAT", _png_pixels(path, data, colour)), _png_chunk(b"IEND", b"")]
-    pixels = imagecodecs.png_decode(b"".join(chunks))
+        found.setdefault(kind, body)
+    header = found.get(b"IHDR", b"")
+    # The same file called grey and without its palette.
+    header = header[:9] + bytes([_GREY]) + header[10:] if as_grey else header
+    # The decoder grumbles on stderr about colour profiles, parts out of place and the like.
+    chunks = [(b"IHDR", header), *(() if as_grey else _png_colours(path, found, colour))]
+    chunks += [(b"IDAT", _png_pixels(path, data, colour)), (b"IEND", b"")]
+    pixels = imagecodecs.png_decode(PNG_MAGIC + b"".join(_png_chunk(*chunk) for chunk in chunks))
     # It stretches 1, 2 and 4 bits to 0..255.
     return pixels // (255 // (2**depth - 1)) if as_grey else pixels
 
@@ -130,6 +130,19 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         end = at + 8 + length
         yield data[at + 4 : at + 8], data[at + 8 : end], data[end : end + 4]
         at = end + 4
+
+
+def _png_colours(path: Path, found: Mapping[bytes, bytes], colour: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the palette and what is transparent, where they mean something (PNG, PLTE and tRNS)."""
+    palette, transparent = found.get(b"PLTE", b""), found.get(b"tRNS", b"")
+    if colour == _PALETTE:
+        if not 0 < len(palette) <= 768 or len(palette) % 3:
+            raise damaged(path, "its palette is missing or cut")
+        yield b"PLTE", palette
+        if 0 < len(transparent) <= len(palette) // 3:
+            yield b"tRNS", transparent
+    elif transparent and len(transparent) == _PNG_TRANSPARENT.get(colour):
+        yield b"tRNS", transparent
 
 
 def _png_chunk(kind: bytes, body: bytes) -> bytes:

@@ -24,9 +24,9 @@ from dispr_cli.inputs.pixel_size import (
     plane_spacing_from_imagej,
     plane_spacing_from_ome,
 )
+from dispr_cli.inputs.plain_tiff import UM_PER_RESOLUTION_UNIT
 from dispr_cli.inputs.tiff_directories import directories_overlap
 
-_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch, centimetre (TIFF 6.0, ResolutionUnit)
 _TAG_IN_COMPLAINT = re.compile(r"TiffTag (\d+)")
 # TIFF 6.0: size, bits, compression, colour, description, strips, samples, planes, predictor, tiles, format.
 _TAGS_THAT_SHAPE_PIXELS = {
@@ -48,6 +48,9 @@ _TAGS_THAT_SHAPE_PIXELS = {
     325,
     339,
 }
+
+_LARGEST_TILE = 4096**2
+"""Pixels of a tile that nobody wonders at, however small the image."""
 
 
 class _Complaints(logging.Filter):
@@ -86,7 +89,9 @@ def open_tiff(path: Path, plane: int | None = None) -> Iterator[TiffPlanes]:
     with _complaints.listen() as heard:
         try:
             if directories_overlap(path):
-                raise damaged(path, "its directories lie on top of each other")
+                raise damaged(
+                    path, "its directories run in circles, are too many or lie on top of each other"
+                )
             with tifffile.TiffFile(path, _multifile=False) as tif:
                 yield TiffPlanes(path, tif, plane)
         except InputError as error:
@@ -165,7 +170,8 @@ class TiffPlanes:
         if self._tif.is_imagej:
             unit = (self._tif.imagej_metadata or {}).get("unit")
             return pixel_size_from_imagej(None if unit is None else str(unit), per_unit)
-        unit_um = _UM_PER_RESOLUTION_UNIT.get(int(tags.valueof("ResolutionUnit", 2) or 2))
+        # Without the tag the unit is an inch; NONE (1, false in tifffile) says that there is none.
+        unit_um = UM_PER_RESOLUTION_UNIT.get(int(tags.valueof("ResolutionUnit", 2)))
         return pixel_size_from_resolution(per_unit, unit_um, "TIFF resolution")
 
     @property
@@ -188,13 +194,13 @@ class TiffPlanes:
             one = series[number]
             if one is None:
                 raise damaged(self._path, f"plane {number} is missing")
-            self._check_extent(one)
+            self._check_sound(one)
             pixels, axes = one.asarray(maxworkers=1), series.axes[outer:]
         elif per_page and series.dataoffset is not None:
             at = [index[a] for a in series.axes[:outer]]
             pixels, axes = self._read_contiguous(at, outer), series.axes[outer:]
         else:
-            self._check_extent(page)
+            self._check_sound(page)
             pixels, axes = series.asarray(maxworkers=1), series.axes
         return _to_plane(pixels, axes, index)
 
@@ -202,7 +208,7 @@ class TiffPlanes:
         """Decode all planes, in the order of the header's axes."""
         for page in self._series.pages:
             if page is not None:
-                self._check_extent(page)
+                self._check_sound(page)
         return self._series.asarray(maxworkers=1)
 
     def _read_contiguous(self, at: list[int], outer: int) -> NDArray:
@@ -216,9 +222,16 @@ class TiffPlanes:
             raise damaged(self._path, "it ends before its pixels do")
         return self._tif.filehandle.read_array(dtype, count, start).reshape(shape)
 
-    def _check_extent(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-        """Call it damage when pixels lie beyond the end of the file: JPEG decoders would paint them grey."""
+    def _check_sound(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+        """Call it damage when pixels lie beyond the end of the file (JPEG decoders would paint them grey).
+
+        And when one tile would take far more memory than the image it is cut from.
+        """
         size = self._tif.filehandle.size
+        keyframe = self._series.keyframe
+        tile = math.prod(keyframe.tile or ())
+        if tile > max(_LARGEST_TILE, math.prod(keyframe.shape)):
+            raise damaged(self._path, f"its tiles are said to have {tile:,} pixels")
         if any(o + n > size for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)):
             raise damaged(self._path, "it ends before its pixels do")
 

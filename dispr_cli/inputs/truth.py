@@ -83,15 +83,15 @@ def read_truth_volume(path: Path) -> TruthVolume:
 def _read_npy(path: Path) -> NDArray:
     try:
         voxels = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(voxels, np.ndarray) or voxels.ndim != 3:
-            found = getattr(voxels, "shape", "several arrays")
-            raise InputError(f"{path}: holds {found}, expected an array of three axes (z, y, x).")
-        if math.prod(voxels.shape) > MOST_VOXELS:
-            raise InputError(f"{path}: {voxels.shape} is more than {MOST_VOXELS:,} voxels; crop it.")
-        return np.array(voxels)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header makes NumPy's reader fail in many ways
         words = " ".join(str(error).replace(str(path), "").split())[:120]
         raise InputError(f"{path}: the NumPy array cannot be read ({words}); save it again.") from error
+    if not isinstance(voxels, np.ndarray) or voxels.ndim != 3:
+        found = getattr(voxels, "shape", "several arrays")
+        raise InputError(f"{path}: holds {found}, expected an array of three axes (z, y, x).")
+    if math.prod(voxels.shape) > MOST_VOXELS:
+        raise InputError(f"{path}: {voxels.shape} is more than {MOST_VOXELS:,} voxels; crop it.")
+    return np.array(voxels)
 
 
 def _occupancy(voxels: NDArray, path: Path) -> NDArray[np.uint8]:

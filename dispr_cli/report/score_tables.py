@@ -20,6 +20,9 @@ _WORDS = ("method", "class", "pair", "score")
 _LABELS = {
     "iou": "IoU",
     "vote_iou": "IoU of the vote",
+    "vote_volume_error": "volume error of the vote",
+    "vote_surface_error": "surface error of the vote",
+    "vote_surface_distance": "surface distance of the vote",
     "medoid_iou": "IoU of the medoid",
     "mirror_invariant_iou": "mirror-invariant IoU",
     "slice_iou": "slice IoU",

@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +19,12 @@ from dispr_cli.shape.comparison import Calibration, MethodSummary
 from dispr_cli.shape.measures import CellScores
 from dispr_cli.shape.statistics import Comparison
 from dispr_cli.volumes.durable import explained, replace_bytes, replaced
+from dispr_cli.volumes.formulas import guarded
 
 SCORES, SUMMARY, TABLES = "scores.csv", "summary.json", "tables.md"
 FIGURES = ("errors", "calibration", "cells")
 FORMAT = "dispr-evaluation/1"
 COLUMNS = ("cell", "class", "method", "sample", "measure", "value")
-
-# Spreadsheets run a cell that begins with one of these as a formula; a quote before it shows it as text.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 class ScoresFile:
@@ -38,7 +35,7 @@ class ScoresFile:
 
     def write(self, cell: str, cell_class: str, method: str, scores: CellScores) -> None:
         """Write all numbers of one cell and one method."""
-        start = [_neutral(word) for word in (cell, cell_class, method)]
+        start = [guarded(word) for word in (cell, cell_class, method)]
         self._rows.writerows(
             [*start, sample, measure, f"{value:.9g}"] for sample, measure, value in scores.rows()
         )
@@ -160,7 +157,3 @@ def plain_content(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case _:
             return value
-
-
-def _neutral(word: str) -> str:
-    return "'" + word if _FORMULA.match(word) else word

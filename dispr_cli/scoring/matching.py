@@ -12,6 +12,7 @@ from statistics import median
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.truths import Truths
 from dispr_cli.study.folds import class_of
+from dispr_cli.volumes.formulas import unguarded
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 
@@ -160,7 +161,9 @@ def read_classes(path: Path, cells: Sequence[str]) -> dict[str, str]:
                 found = ", ".join(columns) or "none"
                 raise InputError(f"{path}: has the columns {found}; expected 'cell' and 'class'.")
             reader.fieldnames = columns
-            found_classes = {row[cell_column].strip(): row[class_column].strip() for row in reader}
+            found_classes = {
+                unguarded(row[cell_column].strip()): unguarded(row[class_column].strip()) for row in reader
+            }
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: the table of classes cannot be read ({error}).") from error
     missing = [cell for cell in cells if not found_classes.get(cell)]

@@ -27,6 +27,9 @@ from dispr_cli.shape.statistics import Comparison
 PAIRED_SCORES = (
     *SCORES,
     "vote_iou",
+    "vote_volume_error",
+    "vote_surface_error",
+    "vote_surface_distance",
     "medoid_iou",
     "relative_fair_crps_volume",
     "relative_fair_crps_surface_area",
@@ -86,7 +89,10 @@ class Evaluation:
         return any(name != NO_CLASS for name in self.classes.values())
 
     def tables(self, *, short: bool = False) -> list[WordTable]:
-        """Return the results as tables of words; the short form is what fits a screen."""
+        """Return the results as tables of words; the short form is what fits a screen.
+
+        Its pairs are those of the first method; with many methods all pairs would bury the rest.
+        """
         failed = {method: len(cells) for method, cells in self.failed.items()}
         unit = UNITS[self.micrometres]
         tables = [score_table(self.summaries, failed, unit), spread_table(self.summaries)]
@@ -95,8 +101,16 @@ class Evaluation:
         if self.has_classes:
             tables.append(class_table(self.summaries, unit, only_macro=short))
         if self.comparisons:
-            tables.append(pair_table(self.comparisons, HEADLINE if short else PAIRED_SCORES))
+            pairs = self._pairs_of_the_first() if short else self.comparisons
+            tables.append(pair_table(pairs, HEADLINE if short else PAIRED_SCORES))
         return tables
+
+    def _pairs_of_the_first(self) -> dict[str, list[Comparison]]:
+        first = self.match.methods[0].name
+        return {
+            score: [pair for pair in pairs if first in (pair.first, pair.second)]
+            for score, pairs in self.comparisons.items()
+        }
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:

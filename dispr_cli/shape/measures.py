@@ -71,7 +71,8 @@ class CellScores:
     samples
         For each sample its measures and errors. Their mean is what one random sample scores.
     vote
-        Measures and errors of the voxel vote.
+        Measures and errors of the voxel vote; where all samples agree, the first sample's, whose surface
+        is finer than that of whole voxels.
     medoid
         Which sample overlaps best with the others; its numbers are ``samples[medoid]``.
     together
@@ -241,13 +242,18 @@ def measure_cell(
         volume = measure_volume(sample, voxel_size, threshold=threshold, **settings)
         return volume, volume.values | measure_reconstruction(volume, true, voxel_size)
 
-    with ThreadPoolExecutor(max_workers=max(threads, 1)) as pool:
-        drawn = list(pool.map(measured, samples))
+    if threads > 1 and len(samples) > 1:
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            drawn = list(pool.map(measured, samples))
+    else:
+        drawn = [measured(sample) for sample in samples]
     insides, scores = [volume.inside for volume, _ in drawn], [values for _, values in drawn]
-    # The vote's half is the majority, whatever threshold made the samples' foreground.
-    voted = measure_volume(voxel_vote(insides), voxel_size, **settings)
-    vote = voted.values | measure_reconstruction(voted, true, voxel_size)
     among = overlap_matrix(insides)
+    vote = dict(scores[0])
+    if among.min() < 1.0:
+        # The vote's half is the majority, whatever threshold made the samples' foreground.
+        voted = measure_volume(voxel_vote(insides), voxel_size, **settings)
+        vote = voted.values | measure_reconstruction(voted, true, voxel_size)
     reliability = voxel_reliability(insides, true.inside)
     together = _set_scores(true.values, scores, among, reliability)
     return CellScores(true.values, scores, vote, medoid(among), together, reliability)

@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import ConfigError
 from dispr_cli.shape.connectivity import (
+    divergence_volume,
     face_geometry,
     shared_edges,
     signed_dihedral_angles,
     vertex_defects,
 )
+from dispr_cli.shape.face_tree import FaceTree, curve_order, face_tree
 from dispr_cli.shape.threshold import GREY_LEVEL, as_grey
 
 VoxelSize = tuple[float, float, float]
 """Voxel sides (z, y, x), in micrometres (or any unit of length: results are in that unit)."""
 
 UNIT_VOXEL: VoxelSize = (1.0, 1.0, 1.0)
+
+HAIR = np.float32(0.01)
+"""Grey values nearer to the level than this count as outside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,16 @@ class Mesh:
         edges, pairs = shared_edges(len(self.vertices), self.faces)
         return edges, signed_dihedral_angles(self.vertices, self.faces, self.face_normals, edges, pairs)
 
+    @cached_property
+    def curve(self) -> NDArray[np.int64]:
+        """The vertices along a curve that fills space (V,)."""
+        return curve_order(self.vertices)
+
+    @cached_property
+    def tree(self) -> FaceTree:
+        """The faces in boxes, to find the one nearest to a point."""
+        return face_tree(self.vertices, self.faces, self.face_normals, self.curve)
+
     def inside_out(self) -> Mesh:
         """Return the same surface with its normals pointing inwards, as scikit-image and trimesh see it."""
         return Mesh(self.vertices, np.ascontiguousarray(self.faces[:, ::-1]))
@@ -115,11 +130,12 @@ def surface_mesh(
         If the voxel size is not three positive numbers.
     """
     size = checked_voxel_size(voxel_size)
-    grey = _off_level(as_grey(volume), level)
-    box = _crop_box(grey > level)
+    grey = as_grey(volume)
+    box = _crop_box(grey - np.float32(level) >= HAIR)
     if box is None:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32))
     cropped, origin = _with_margin(grey, box, closed)
+    cropped = _off_level(cropped, level)
     if not closed and (min(cropped.shape) < 2 or cropped.min() >= level):
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32))
     return _march(cropped, origin, size, level)
@@ -159,9 +175,7 @@ def mesh_volume(mesh: Mesh) -> float:
     For a closed mesh any field of divergence 1 gives the same; this one also matches trimesh on open meshes
     (Eberly, Polyhedral Mass Properties), and is not misled by holes at the sides of the grid.
     """
-    # The unit normal times the area is half the cross product the formula has.
-    heights = mesh.vertices[:, 0][mesh.faces].sum(axis=1)
-    return float((mesh.face_normals[:, 0] * mesh.face_areas * heights).sum() / 3)
+    return divergence_volume(mesh.vertices, mesh.faces)
 
 
 def z_extent(mesh: Mesh) -> float:
@@ -181,8 +195,7 @@ def checked_voxel_size(voxel_size: VoxelSize) -> NDArray[np.float64]:
 
 def _off_level(grey: NDArray[np.float32], level: float) -> NDArray[np.float32]:
     """Move values at the very level a hair outside, so that no two vertices fall onto one voxel's centre."""
-    hair = np.float32(0.01)
-    return np.where(np.abs(grey - np.float32(level)) < hair, np.float32(level) - hair, grey)
+    return np.where(np.abs(grey - np.float32(level)) < HAIR, np.float32(level) - HAIR, grey)
 
 
 def _crop_box(inside: NDArray[np.bool_]) -> list[tuple[int, int]] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.shape.face_tree import curve_order, distances_to_faces, face_boxes
+from dispr_cli.shape.face_tree import curve_order, distances_to_faces
 from dispr_cli.shape.mesh import Mesh
 
 PERCENTILE = 95.0
@@ -67,7 +67,7 @@ def spread_points(
     areas
         (P,) the area around each and around those it stands for; together the whole surface.
     """
-    order = curve_order(mesh.vertices)
+    order = mesh.curve
     step = 1 if max_points is None else -(-len(order) // max_points)
     starts = np.arange(0, len(order), step)
     middles = np.minimum(starts + step // 2, len(order) - 1)
@@ -91,11 +91,8 @@ def distances_to_surface(points: NDArray[np.float64], mesh: Mesh) -> NDArray[np.
         (P,) distances to the nearest point of the nearest triangle.
     """
     points, order = np.asarray(points, dtype=np.float64), curve_order(points)
-    along_curve = curve_order(mesh.vertices[mesh.faces[:, 0]])
-    faces, normals = mesh.faces[along_curve], mesh.face_normals[along_curve]
-    boxes = face_boxes(mesh.vertices, faces)
     distances = np.empty(len(points))
-    distances[order] = distances_to_faces(points[order], mesh.vertices, faces, normals, boxes)
+    distances[order] = distances_to_faces(points[order], mesh.vertices, *mesh.tree)
     return distances
 
 

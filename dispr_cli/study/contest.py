@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import ConfigError
 from dispr_cli.study.balance import add_predicted
-from dispr_cli.study.forest import FittedForest, ForestConfig, fit_forest
+from dispr_cli.study.forest import ForestConfig
 from dispr_cli.study.networks import NetworkRecord
-from dispr_cli.study.rows import LabelledRows, refuse_leaks, rows_for_testing, rows_for_training
+from dispr_cli.study.rows import (
+    LabelledRows,
+    refuse_leaks,
+    rows_for_testing,
+    rows_for_training,
+    rows_of_unseen_cells,
+)
 from dispr_cli.study.splits import Split
-from dispr_cli.study.variants import FILLED, PLANE, PREDICTED, SHAPE, TRUE, Variant
+from dispr_cli.study.variants import FILLED, PLANE, PREDICTED, SHAPE, STACKED, TRUE, Variant
+from dispr_cli.study.ways import Way, answers_by_cell, choose_way, fit_way, gathered
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +78,15 @@ class Outcome:
         (F,) mean importance of every feature over all forests.
     train_counts
         Rows that trained a forest, on average over the folds, by class.
+    chosen
+        In how many folds each way of using rows and features was chosen.
     """
 
     variant: Variant
     answers: NDArray[np.int64]
     importances: NDArray[np.float64]
     train_counts: dict[str, float]
+    chosen: dict[str, int]
 
 
 def run_variant(
@@ -108,18 +118,36 @@ def run_variant(
     """
     repeats = max(split.repeat for split in splits) + 1
     answers = np.full((repeats, len(data.truth)), -1)
-    importances, counts = np.zeros(len(data.names)), Counter[str]()
+    importances, counts, chosen = np.zeros(len(data.names)), Counter[str](), Counter[str]()
     columns = data.columns_of(variant)
+    num_spread = 0 if variant.features == PLANE else data.num_shape_features
+    ways: dict[frozenset[str], Way] = {}
     for split in splits:
-        train = training_rows(data, variant, split)
-        refuse_leaks(train, split.test_cells, data.networks)
-        model = fit_forest(train.values[:, columns], train.classes, variant.balance, config, split.seed)
+        rows = training_rows(data, variant, split)
+        refuse_leaks(rows, split.test_cells, data.networks, stacked=variant.train == STACKED)
+        rows = rows.columns(columns)
+        if split.test_cells not in ways:
+            ways[split.test_cells] = choose_way(
+                variant.ways, rows, num_spread, variant.balance, config, split.seed
+            )
+        way = ways[split.test_cells]
+        train = gathered(rows, way.samples, num_spread)
+        model = fit_way(train, way, variant.balance, config, split.seed)
         tested = np.flatnonzero(np.isin(data.truth.cells, list(split.test_cells)))
-        answers[split.repeat, tested] = _answers(data, variant, split, model, tested, columns)
-        importances[columns] += model.importances / len(splits)
+        source = data.predicted if variant.test == PREDICTED else data.truth
+        shown = rows_for_testing(source, split.test_cells, data.networks).columns(columns)
+        answers[split.repeat, tested] = answers_by_cell(
+            model, gathered(shown, way.samples, num_spread), data.truth.cells[tested], data.classes
+        )
+        found = model.importances
+        importances[columns] += found[: len(columns)] / len(splits)
+        # What a feature's spread over the samples tells is counted as the feature's.
+        importances[: len(found) - len(columns)] += found[len(columns) :] / len(splits)
         counts.update(train.classes.tolist())
+        chosen[str(way)] += 1
         done()
-    return Outcome(variant, answers, importances, {name: n / len(splits) for name, n in counts.items()})
+    rows_by_class = {name: number / len(splits) for name, number in counts.items()}
+    return Outcome(variant, answers, importances, rows_by_class, dict(chosen))
 
 
 def training_rows(data: StudyData, variant: Variant, split: Split) -> LabelledRows:
@@ -133,7 +161,11 @@ def training_rows(data: StudyData, variant: Variant, split: Split) -> LabelledRo
     truth = rows_for_training(data.truth, split.test_cells, data.networks)
     if variant.train == TRUE:
         return truth
-    predicted = rows_for_training(data.predicted, split.test_cells, data.networks)
+    if variant.train == STACKED:
+        others = data.predicted.where(~np.isin(data.predicted.cells, list(split.test_cells)))
+        predicted = rows_of_unseen_cells(others, data.networks)
+    else:
+        predicted = rows_for_training(data.predicted, split.test_cells, data.networks)
     if len(predicted) == 0:
         raise ConfigError(
             f"no predicted shape may be used when {min(split.test_cells)} and {len(split.test_cells) - 1} "
@@ -143,24 +175,3 @@ def training_rows(data: StudyData, variant: Variant, split: Split) -> LabelledRo
     if variant.train == FILLED:
         return add_predicted(truth, predicted, data.minorities, np.random.default_rng(split.seed))
     return predicted
-
-
-def _answers(
-    data: StudyData,
-    variant: Variant,
-    split: Split,
-    model: FittedForest,
-    tested: NDArray[np.int64],
-    columns: NDArray[np.int64],
-) -> list[int]:
-    """Give each tested cell the class that is most probable on average over its rows."""
-    rows = data.predicted if variant.test == PREDICTED else data.truth
-    rows = rows_for_testing(rows, split.test_cells, data.networks)
-    probabilities = model.probabilities(rows.values[:, columns]) if len(rows) else np.zeros((0, 0))
-    index = {name: place for place, name in enumerate(data.classes)}
-    found = []
-    for cell in data.truth.cells[tested]:
-        own = probabilities[rows.cells == cell]
-        # A cell without a usable shape gets the answer that no cell has, which counts as wrong.
-        found.append(index[model.classes[int(own.mean(axis=0).argmax())]] if len(own) else len(index))
-    return found

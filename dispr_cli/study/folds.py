@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 
 def class_of(name: str) -> str:
-    """Class of a cell from its file name: what stands before the number (``B_keratocytes000679``)."""
-    match = re.match(r"(.*?)[_\-]?\d+", name)
-    return match.group(1) if match and match.group(1) else name
+    """Class of a cell from its file name: what stands before the number.
+
+    ``B_keratocytes000679`` is of ``B_keratocytes``; numbers before the first word, as in
+    ``-0.33_stomatocyte_I000123``, belong to the class.
+    """
+    match = re.match(r"(.*?[^\W\d_])[_\- ]*\d+", name)
+    return match.group(1) if match else name
 
 
 def assign_folds(

@@ -25,10 +25,13 @@ class ForestConfig:
         Trees of the forest that classifies.
     num_selection_trees
         Trees of the forest whose importances select features; 0 keeps all.
+    num_kept
+        Features that are kept, the most important ones; None keeps those above average.
     """
 
     num_trees: int = 300
     num_selection_trees: int = 100
+    num_kept: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +133,13 @@ def _selected(
     config: ForestConfig,
     seed: int,
 ) -> NDArray[np.int64]:
-    """Keep the features that are more important to a first forest than the average one."""
+    """Keep the features that are most important to a first forest."""
     if config.num_selection_trees == 0:
         return np.arange(values.shape[1])
     first = grow(values, classes, config.num_selection_trees, seed + 1, weights)
     importances = first.feature_importances_
+    if config.num_kept is not None:
+        best: NDArray[np.int64] = np.sort(np.argsort(importances)[::-1][: config.num_kept])
+        return best
     kept = np.flatnonzero(importances >= importances.mean())
     return kept if len(kept) else np.arange(values.shape[1])

@@ -77,6 +77,15 @@ def rows_for_testing(
     return rows.where(np.isin(rows.cells, list(test_cells)) & _allowed(rows, test_cells, networks))
 
 
+def rows_of_unseen_cells(rows: LabelledRows, networks: Mapping[str, NetworkRecord]) -> LabelledRows:
+    """Keep the predicted rows by networks that were not trained on the row's own cell."""
+    kept = np.zeros(len(rows), np.bool_)
+    for name in set(rows.networks.tolist()) - {NO_NETWORK}:
+        own = rows.networks == name
+        kept[own] = [networks[name].may_serve([cell]) for cell in rows.cells[own].tolist()]
+    return rows.where(kept)
+
+
 def _allowed(
     rows: LabelledRows, test_cells: Collection[str], networks: Mapping[str, NetworkRecord]
 ) -> NDArray[np.bool_]:
@@ -87,9 +96,15 @@ def _allowed(
 
 
 def refuse_leaks(
-    train: LabelledRows, test_cells: Collection[str], networks: Mapping[str, NetworkRecord]
+    train: LabelledRows,
+    test_cells: Collection[str],
+    networks: Mapping[str, NetworkRecord],
+    *,
+    stacked: bool = False,
 ) -> None:
     """Check once more, right before a classifier is trained, that nothing of a test cell is among its rows.
+
+    With ``stacked``, networks need only have been kept from the cells that their rows show.
 
     Raises
     ------
@@ -101,6 +116,12 @@ def refuse_leaks(
         raise ConfigError(
             f"cell {min(seen)} is tested and its shapes are among those trained on; that is a leak."
         )
+    if stacked:
+        if len(rows_of_unseen_cells(train, networks)) < len(train):
+            raise ConfigError(
+                "a predicted shape is trained on whose network was trained on its cell: a leak."
+            )
+        return
     for name in set(train.networks) - {NO_NETWORK}:
         if not networks[name].may_serve(test_cells):
             raise ConfigError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dispr_cli.study.forest import COPIES, NONE, SMOTE, WEIGHTS
+from dispr_cli.study.ways import AS_IT_IS, PLANE_WAYS, SAMPLE_WAYS, Way
 
 SHAPE, PLANE, BOTH = "shape", "plane", "both"
-TRUE, PREDICTED, FILLED = "true", "predicted", "filled"
+TRUE, PREDICTED, STACKED, FILLED = "true", "predicted", "stacked", "filled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,16 @@ class Variant:
     features
         ``shape``: of the 3D shape; ``plane``: of image and mask; ``both``.
     train
-        ``true`` shapes, ``predicted`` ones, or ``filled``: true ones, small classes filled up with predicted.
+        ``true`` shapes; ``predicted`` ones by the network that saw none of the tested cells, but did see the
+        cells that train; ``stacked``: predicted ones of each cell by the network that did not see it, so that
+        they err as those tested do, though that network may have seen shapes of tested cells;
+        ``filled``: true ones, small classes filled up with predicted.
     test
         ``true`` or ``predicted`` shapes of the tested cells.
     balance
         See :mod:`dispr_cli.study.forest`.
+    ways
+        How rows and features may be used; chosen on folds within the training cells.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Variant:
     train: str = TRUE
     test: str = TRUE
     balance: str = NONE
+    ways: tuple[Way, ...] = AS_IT_IS
 
     @property
     def needs_predictions(self) -> bool:
@@ -52,12 +59,15 @@ BASELINE = Variant("true shapes", "true shapes")
 VARIANTS = (
     BASELINE,
     Variant("+ predicted shapes", "+ predicted shapes of small classes", train=FILLED),
+    Variant("+ predicted, SMOTE", "+ predicted shapes, then SMOTE", train=FILLED, balance=SMOTE),
     Variant("+ copies", "+ copies (random oversampling)", balance=COPIES),
     Variant("+ SMOTE", "+ SMOTE", balance=SMOTE),
     Variant("class weights", "class weights", balance=WEIGHTS),
-    Variant("2D only", "2D image and mask only", features=PLANE),
-    Variant("predicted only", "predicted shapes only", train=PREDICTED, test=PREDICTED),
-    Variant("predicted + 2D", "predicted shapes and 2D", features=BOTH, train=PREDICTED, test=PREDICTED),
+    Variant("2D only", "2D image and mask only", PLANE, ways=PLANE_WAYS),
+    Variant("predicted only", "predicted shapes only", SHAPE, PREDICTED, PREDICTED, ways=SAMPLE_WAYS),
+    Variant("predicted + 2D", "predicted shapes and 2D", BOTH, PREDICTED, PREDICTED, ways=SAMPLE_WAYS),
+    Variant("stacked only", "predicted shapes only, stacked", SHAPE, STACKED, PREDICTED, ways=SAMPLE_WAYS),
+    Variant("stacked + 2D", "predicted shapes and 2D, stacked", BOTH, STACKED, PREDICTED, ways=SAMPLE_WAYS),
     Variant("true, tested on predicted", "true shapes, tested on predicted", test=PREDICTED),
 )
 """All of them; the first is what the others are compared with."""

@@ -1,4 +1,4 @@
-"""The zarr array of a store: the one file that calls zarr."""
+"""The zarr array of a store, its metadata and reading: the one file that calls zarr."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from zarr.storage import MemoryStore
 
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.layout import ARRAY, AXES, GRID, ShardGrid
-
-_SHARD_KEY = "c/0/0/0/0/0"
+from dispr_cli.volumes.shard_bytes import COMPRESSOR, LEVEL
 
 
 def create_array(store: Path, grid: ShardGrid, attributes: dict[str, Any]) -> None:
@@ -26,23 +25,7 @@ def create_array(store: Path, grid: ShardGrid, attributes: dict[str, Any]) -> No
         As the operating system gives it.
     """
     zarr.create_group(store, attributes=attributes)
-    _create(store / ARRAY, grid, grid.num_cells)
-
-
-def encode_shard(grid: ShardGrid, volumes: NDArray[np.uint8]) -> bytes:
-    """Return the bytes of a shard's file; none at all if every voxel is zero.
-
-    Encoding in memory leaves it to the store to write the file whole or not at all.
-
-    Parameters
-    ----------
-    volumes
-        (k, S, 64, 64, 64) with k at most the cells of a shard.
-    """
-    memory: dict[str, Any] = {}
-    array = _create(MemoryStore(memory), grid, len(volumes))
-    array[...] = volumes
-    return cast("bytes", memory[_SHARD_KEY].to_bytes()) if _SHARD_KEY in memory else b""
+    _create(store / ARRAY, grid)
 
 
 def open_array(store: Path, grid: ShardGrid) -> Any:
@@ -76,7 +59,7 @@ def open_array(store: Path, grid: ShardGrid) -> Any:
 
 def metadata_differences(array: Any, grid: ShardGrid) -> list[str]:
     """Name what stands otherwise in the array's metadata than this program writes it."""
-    fresh = _create(MemoryStore({}), grid, grid.num_cells).metadata.to_dict()
+    fresh = _create(MemoryStore({}), grid).metadata.to_dict()
     found = array.metadata.to_dict()
     return sorted(key for key in fresh.keys() | found.keys() if fresh.get(key) != found.get(key))
 
@@ -99,14 +82,17 @@ def read_volumes(array: Any, cells: slice, sample: int | None, origin: Path) -> 
     return cast("NDArray[np.uint8]", chosen)
 
 
-def _create(store: Path | MemoryStore, grid: ShardGrid, num_cells: int) -> Any:
+def _create(store: Path | MemoryStore, grid: ShardGrid) -> Any:
     return zarr.create_array(
         store,
-        shape=(num_cells, grid.num_samples, GRID, GRID, GRID),
+        shape=(grid.num_cells, grid.num_samples, GRID, GRID, GRID),
         chunks=(1, 1, GRID, GRID, GRID),
         shards=(grid.shard_cells, grid.num_samples, GRID, GRID, GRID),
         dtype="uint8",
         fill_value=0,
-        compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=1), Crc32cCodec()],
+        compressors=[
+            BloscCodec(cname=COMPRESSOR, clevel=LEVEL, shuffle="bitshuffle", typesize=1),
+            Crc32cCodec(),
+        ],
         dimension_names=AXES,
     )

@@ -25,7 +25,7 @@ FORMATS = {"ome-tiff": ".ome.tif", "stl": ".stl", "ply": ".ply", "glb": ".glb", 
 """Formats and the endings of their files."""
 
 _MESHES = ("stl", "ply", "glb")
-Samples = int | Literal["mean", "all"]
+Samples = int | Literal["mean", "all", "probability"]
 
 
 def export_cell(
@@ -45,8 +45,8 @@ def export_cell(
         One of :data:`FORMATS`. Meshes are surfaces at 127.5 in micrometres, or voxels if the voxel size
         is unknown; OME-TIFF has the axes CZYX with samples as channels; npy is the array itself.
     sample
-        An index, ``mean`` for the mean of the samples, or ``all``. By default meshes take the mean and
-        arrays take all.
+        An index, ``mean`` for the mean of the samples, ``all``, or ``probability``: the share of the samples
+        that have a voxel inside, float32 from 0 to 1. By default meshes take the mean and arrays take all.
 
     Returns
     -------
@@ -56,11 +56,16 @@ def export_cell(
     Raises
     ------
     ConfigError
-        If the format is unknown or `out` ends like another format.
+        If the format is unknown, `out` ends like another format, or a mesh of the probability is asked for.
     StoreError
         If the cell cannot be read, has no surface, or the file cannot be written.
     """
     _check(file_format, out)
+    if sample == "probability" and file_format in _MESHES:
+        raise ConfigError(
+            f"--format {file_format} is a surface, which a probability has not: use ome-tiff or npy, or "
+            "--sample mean for the surface where half the samples agree"
+        )
     sample = sample if sample is not None else ("mean" if file_format in _MESHES else "all")
     index = store.cells.index(cell)
     name = store.cells[index].name
@@ -77,7 +82,7 @@ class _Piece:
 
     label: str
     channels: tuple[str, ...]
-    volumes: NDArray[np.uint8]
+    volumes: NDArray[np.uint8] | NDArray[np.float32]
 
 
 def _check(file_format: str, out: Path) -> None:
@@ -97,6 +102,9 @@ def _pieces(store: VolumeStore, cell: int, sample: Samples, *, apart: bool) -> l
     if sample == "mean":
         mean = np.rint(volumes.mean(axis=0, keepdims=True)).astype(np.uint8)
         return [_Piece("mean", ("mean",), mean)]
+    if sample == "probability":
+        share = (volumes >= FOREGROUND).mean(axis=0, dtype=np.float32, keepdims=True)
+        return [_Piece("probability", ("probability",), share)]
     if apart:
         return [_of_sample(index, volume) for index, volume in enumerate(volumes)]
     return [_Piece("", tuple(f"sample {index}" for index in range(len(volumes))), volumes)]
@@ -141,7 +149,7 @@ def _encoded(piece: _Piece, name: str, voxel_size_um: float | None, file_format:
             return _mesh(piece.volumes[0], voxel_size_um, file_format)
 
 
-def _npy(volumes: NDArray[np.uint8]) -> bytes:
+def _npy(volumes: NDArray[Any]) -> bytes:
     file = io.BytesIO()
     np.save(file, volumes[0] if len(volumes) == 1 else volumes)
     return file.getvalue()
@@ -161,7 +169,7 @@ def _ome_tiff(piece: _Piece, name: str, voxel_size_um: float | None) -> bytes:
     return file.getvalue()
 
 
-def _mesh(volume: NDArray[np.uint8], voxel_size_um: float | None, file_format: str) -> bytes:
+def _mesh(volume: NDArray[Any], voxel_size_um: float | None, file_format: str) -> bytes:
     mesh = surface_mesh(volume, voxel_size_um)
     # Normals at the vertices let viewers shade the surface smoothly; STL has none.
     match file_format:

@@ -13,8 +13,8 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 def safe_file_name(name: str) -> str:
     """Return a file name for a cell that stays in its folder on every system.
 
-    Letters and digits of any script, blanks and ``-_.#`` are kept. A name that had to be changed gets
-    eight digits of a digest, so two cells never share a file.
+    Letters and digits of any script, blanks and ``-_.#`` are kept, but no name begins like an option. One
+    that had to be changed gets eight digits of a digest, so two cells never share a file.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def safe_file_name(name: str) -> str:
     """
     kept = "".join(_kept(letter) for letter in unicodedata.normalize("NFC", name))
     short = kept.encode()[:_LONGEST_BYTES].decode(errors="ignore").strip(". ")
-    if not short or _DEVICE.match(short):
+    if not short or short.startswith("-") or _DEVICE.match(short):
         short = "_" + short
     if short == name:
         return short

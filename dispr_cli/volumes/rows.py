@@ -20,6 +20,16 @@ DONE = "done"
 PENDING = "pending"
 FAILED = "failed: "
 
+_GARBLED = (
+    FileNotFoundError,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+
 Scalar = str | int | float | bool | None
 
 
@@ -48,6 +58,12 @@ class CellRow:
     volume_voxels_mean, volume_voxels_sd
         Foreground voxels, mean and standard deviation (n - 1) over the samples; filled in by the
         store. One sample has no standard deviation.
+    surface_voxels_mean, surface_voxels_sd
+        Area of the surface at 127.5 in squares of a voxel's side, over the samples.
+    volume_voxels_low, volume_voxels_high, surface_voxels_low, surface_voxels_high
+        Interval whose coverage was measured on held-out cells; None where none was.
+    unlike_training
+        Above 1 for cells that look unlike those trained on; None where that is unknown.
     """
 
     name: str
@@ -60,6 +76,13 @@ class CellRow:
     extra: Mapping[str, Scalar] = field(default_factory=dict)
     volume_voxels_mean: float | None = None
     volume_voxels_sd: float | None = None
+    surface_voxels_mean: float | None = None
+    surface_voxels_sd: float | None = None
+    volume_voxels_low: float | None = None
+    volume_voxels_high: float | None = None
+    surface_voxels_low: float | None = None
+    surface_voxels_high: float | None = None
+    unlike_training: float | None = None
 
     def __post_init__(self) -> None:
         if self.status not in (DONE, PENDING) and not self.status.startswith(FAILED):
@@ -135,7 +158,15 @@ def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
         shard_rows = ShardRows(rows, int(content["shard_bytes"]), digest, is_sealed(content))
         if shard_rows.is_sealed and not is_intact(content):
             return None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (
+        FileNotFoundError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ):
         return None
     return shard_rows if [row.name for row in rows] == list(names) else None
 

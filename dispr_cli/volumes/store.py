@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.errors import StoreError
-from dispr_cli.volumes.array import encode_shard, open_array, read_volumes
+from dispr_cli.volumes.array import open_array, read_volumes
 from dispr_cli.volumes.attributes import read_attributes
 from dispr_cli.volumes.cells import CellTable, Progress
+from dispr_cli.volumes.draft import ShardDraft
 from dispr_cli.volumes.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
 from dispr_cli.volumes.layout import ROWS, TABLE, ShardGrid, row_file, shard_file
-from dispr_cli.volumes.rows import CellRow, measured, write_rows
+from dispr_cli.volumes.rows import CellRow, write_rows
 from dispr_cli.volumes.table import write_table
 
 
@@ -93,12 +94,45 @@ class VolumeStore:
         written = len(self.cells.stamp()) >= self.grid.num_shards
         return written and next(self.cells.unfinished_shards(), None) is None
 
-    def write_shard(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
+    def draft(self, shard: int) -> ShardDraft:
+        """Begin a shard, with what an earlier run left of it; with nothing if that is damaged."""
+        names = self.cells.names.of_shard(shard)
+        draft, first = ShardDraft(shard, self.grid, names), self.grid.cells_of(shard).start
+        try:
+            for place, row in enumerate(self.cells.of_shard(shard)):
+                if row.is_done:
+                    origin = shard_file(self.path, shard)
+                    cell = slice(first + place, first + place + 1)
+                    draft.put(place, row, read_volumes(self._array, cell, None, origin)[0])
+                elif row.is_failed:
+                    draft.put(place, row)
+        except StoreError:
+            return ShardDraft(shard, self.grid, names)
+        return draft
+
+    def write_draft(self, draft: ShardDraft) -> None:
         """Write one shard and then the row file that makes it count.
 
-        Rows with the status ``pending`` keep what is finished of a shard when a run is interrupted:
-        :meth:`read_shard` gives it back, and the shard stays among :meth:`pending_shards`. They never take
-        the place of rows of which another process has finished more meanwhile.
+        Cells that are still pending keep what is finished of a shard when a run is interrupted: :meth:`draft`
+        gives it back, and the shard stays among :meth:`pending_shards`. They never take the place of rows
+        of which another process has finished more meanwhile.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full, the folder cannot be written, or another run took the place of this store.
+        """
+        self._check_still_there()
+        shard = draft.shard
+        if _finished(draft.rows) < _finished(self.cells.of_shard(shard)):
+            return
+        encoded = draft.encoded()
+        with explained(self.path, f"write shard {shard}"), self._told_when_full(shard, len(encoded)):
+            self._replace_shard(shard_file(self.path, shard), encoded)
+            write_rows(row_file(self.path, shard), draft.rows, encoded)
+
+    def write_shard(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
+        """Write one shard whose cells are all there, see :meth:`write_draft`.
 
         Parameters
         ----------
@@ -116,15 +150,11 @@ class VolumeStore:
         StoreError
             If the disk is full, the folder cannot be written, or another run took the place of this store.
         """
-        self._check_still_there()
         self._check(shard, volumes, rows)
-        if _finished(rows) < _finished(self.cells.of_shard(shard)):
-            return
-        encoded = encode_shard(self.grid, volumes)
-        counted = [measured(row, samples) for row, samples in zip(rows, volumes, strict=True)]
-        with explained(self.path, f"write shard {shard}"), self._told_when_full(shard, len(encoded)):
-            self._replace_shard(shard_file(self.path, shard), encoded)
-            write_rows(row_file(self.path, shard), counted, encoded)
+        draft = ShardDraft(shard, self.grid, [row.name for row in rows])
+        for place, (row, samples) in enumerate(zip(rows, volumes, strict=True)):
+            draft.put(place, row, samples)
+        self.write_draft(draft)
 
     def finish(self) -> Progress:
         """Assemble ``cells.csv`` from what is there, finished or not, and count it.
@@ -137,6 +167,8 @@ class VolumeStore:
         with explained(self.path / TABLE, "write the table of cells"):
             for folder in (self.path, self.path / ROWS):
                 remove_partial_files(folder)
+            # Another process may have been killed while it created this store and lost the race for its name.
+            remove_partial_files(self.path.parent, self.path.name)
             while True:
                 before = self.cells.stamp()
                 progress = write_table(self.path / TABLE, self.cells)

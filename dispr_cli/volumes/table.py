@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -12,16 +11,22 @@ from typing import IO, TYPE_CHECKING
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.cells import CellTable, Progress
 from dispr_cli.volumes.durable import replaced
+from dispr_cli.volumes.formulas import guarded, unguarded
 from dispr_cli.volumes.rows import CellRow, Scalar
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 _PLACE = ("index", "name", "source", "label", "y0", "x0", "y1", "x1", "touches_border", "voxel_size_um")
-_FIXED = (*_PLACE, "status", "volume_voxels_mean", "volume_voxels_sd")
-_MICROMETRES = ("volume_um3_mean", "volume_um3_sd")
-# Spreadsheets run a cell that begins with one of these as a formula; a quote before it shows it as text.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_STATISTICS = ("mean", "sd", "low", "high")
+_VOXELS = tuple(f"{what}_voxels_{number}" for what in ("volume", "surface") for number in _STATISTICS)
+_OWN = ("status", *_VOXELS, "unlike_training")
+_FIXED = (*_PLACE, *_OWN)
+_MICROMETRES = {
+    f"{what}_um{power}_{number}": (f"{what}_voxels_{number}", power)
+    for what, power in (("volume", 3), ("surface", 2))
+    for number in _STATISTICS
+}
 
 
 def write_table(path: Path, table: CellTable) -> Progress:
@@ -78,7 +83,7 @@ def _write_into(text: SupportsWrite[str], table: CellTable) -> Progress:
     columns = _columns(table)
     done = failed = 0
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_neutral(column) for column in columns])
+    writer.writerow([guarded(column) for column in columns])
     for index, row in enumerate(table):
         entries = _entries(index, row)
         writer.writerow([_cell(entries.get(column)) for column in columns])
@@ -100,7 +105,9 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
             if "name" not in (reader.fieldnames or ()):
                 raise StoreError(f"{path} is not a table of cells: it has no column 'name'.")
             for row in reader:
-                yield {_plain(column): _plain(text) for column, text in row.items() if column is not None}
+                yield {
+                    unguarded(column): unguarded(text) for column, text in row.items() if column is not None
+                }
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"{path}: the table of cells cannot be read ({error}).") from error
 
@@ -117,12 +124,14 @@ def _columns(table: CellTable) -> list[str]:
 
 def _entries(index: int, row: CellRow) -> dict[str, Scalar]:
     box = row.bounding_box or (None, None, None, None)
-    size, mean, spread = row.voxel_size_um, row.volume_voxels_mean, row.volume_voxels_sd
-    fixed: tuple[Scalar, ...] = (index, row.name, row.source, row.label, *box)
-    fixed += (row.touches_border, size, row.status, mean, spread)
-    entries: dict[str, Scalar] = {**row.extra, **dict(zip(_FIXED, fixed, strict=True))}
-    for column, count in zip(_MICROMETRES, (mean, spread), strict=True):
-        entries[column] = None if size is None or count is None else count * size**3
+    size = row.voxel_size_um
+    place = (index, row.name, row.source, row.label, *box, row.touches_border, size)
+    entries: dict[str, Scalar] = {**row.extra, **dict(zip(_PLACE, place, strict=True))}
+    for column in _OWN:
+        entries[column] = getattr(row, column)
+    for column, (in_voxels, power) in _MICROMETRES.items():
+        count = getattr(row, in_voxels)
+        entries[column] = None if size is None or count is None else count * size**power
     return entries
 
 
@@ -135,12 +144,4 @@ def _cell(value: Scalar) -> str:
         case float():
             return f"{value:.6g}"
         case _:
-            return _neutral(value) if isinstance(value, str) else str(value)
-
-
-def _neutral(text: str) -> str:
-    return "'" + text if _FORMULA.match(text) else text
-
-
-def _plain(text: str) -> str:
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+            return guarded(value) if isinstance(value, str) else str(value)

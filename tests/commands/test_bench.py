@@ -40,9 +40,8 @@ def bench(*arguments: object) -> dict[str, Any]:
 
 def test_everything_is_timed_and_drawn(tiny_weights: Path, tmp_path: Path) -> None:
     drawn = tmp_path / "roofline.png"
-    network = ("--weights", tiny_weights, "--precision", "fp32", "--batch-size", 2)
-    options = (*network, "--steps", 2, "--sampler", "heun", "--no-peers")
-    found = bench(*options, "--roofline", drawn)
+    options = ("--weights", tiny_weights, "--steps", 2, "--sampler", "heun", "--batch-size", 2, "--no-peers")
+    found = bench(*options, "--precision", "fp32", "--roofline", drawn)
     assert drawn.stat().st_size > 10_000
     assert found["machine"]["threads"] == 1
     assert found["machine"]["precision"] == "float32"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.classification.test_classify import CELLS, write_truth
 from tests.commands.in_process import dispr_here as dispr
 from tests.commands.test_reconstruct import assert_told
-from tests.test_classification import CELLS, write_truth
 
 
 def test_a_table_becomes_a_page(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dispr_cli import morphology
+from dispr_cli.morphology import measure
 from dispr_cli.shape.features.registry import measure_shape
 from tests.commands.in_process import dispr_here as dispr
 from tests.commands.test_reconstruct import ROOT, assert_told
@@ -32,7 +32,7 @@ def test_a_store_becomes_a_table(
 ) -> None:
     # What an untrained network draws is noise, all surface, and slow to measure whole.
     monkeypatch.setattr(
-        morphology, "measure_shape", lambda volume, _: measure_shape(volume[24:40, 16:48:2, 16:48:2])
+        measure, "measure_shape", lambda volume, _: measure_shape(volume[24:40, 16:48:2, 16:48:2])
     )
     store, out = tmp_path / "out.zarr", tmp_path / "predicted.parquet"
     made = dispr("reconstruct", phantom_folder, store, "-n", 2, "--steps", 1, "--weights", tiny_weights)

@@ -152,3 +152,37 @@ def test_a_bug_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         __main__.main()
     assert exit_.value.code == 101
     assert "bug in dispr" in capsys.readouterr().err
+
+
+def test_cells_unlike_those_trained_on_are_pointed_out(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    import hashlib
+    import shutil
+
+    from dispr_cli.diffusion.familiarity import Familiarity
+    from dispr_cli.diffusion.trust import Trust, trust_file, write_trust
+    from dispr_cli.inputs.appearance import APPEARANCE
+
+    weights, size = Path(shutil.copy(tiny_weights, tmp_path / "own.safetensors")), len(APPEARANCE)
+    elsewhere = Familiarity(np.full(size, 50.0), np.ones(size), np.eye(size), 1.0, 40)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    write_trust(trust_file(weights), Trust(digest, familiarity=elsewhere))
+    options = ("--samples", 1, "--steps", 1, "--weights", weights)
+    result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *options)
+    assert result.returncode == 0, result.stderr
+    assert "7 of the cells look unlike those the network was trained on" in result.stderr
+    assert "no intervals were measured for these weights" in result.stderr
+    again = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *options, "--json")
+    assert json.loads(again.stdout)["unlike_training"] == 7
+    trust_file(weights).write_text("{")
+    assert_told(dispr("reconstruct", phantom_folder, tmp_path / "b.zarr", *options), "own.trust.json")
+
+
+def test_weights_of_which_nothing_was_measured_say_so(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    options = ("--samples", 1, "--steps", 1, "--weights", tiny_weights)
+    result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *options)
+    assert "no intervals and no unlike_training" in result.stderr
+    assert "unlike those" not in result.stderr

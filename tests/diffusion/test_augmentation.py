@@ -8,16 +8,24 @@ import numpy as np
 import torch
 
 from dispr_cli.config import TrainingConfig
-from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.augmentation import Randomness, augment, heights
 from dispr_cli.diffusion.conditioning import FOCAL_SLICE
 from dispr_cli.diffusion.dataset import TrainingCells
 
-STILL = dataclasses.replace(TrainingConfig(), z_stretch=0.0, scale=0.0, shear=0.0, condition_dropout=0.0)
+STILL = dataclasses.replace(
+    TrainingConfig(),
+    z_stretch=0.0,
+    z_asymmetry=0.0,
+    scale=0.0,
+    shear=0.0,
+    elastic=0.0,
+    condition_dropout=0.0,
+)
 
 
 def _augmented(cells: TrainingCells, config: TrainingConfig, seed: int = 0):
     examples = cells.examples(np.arange(len(cells)), torch.device("cpu"))
-    return examples, augment(examples, config, torch.Generator().manual_seed(seed))
+    return examples, augment(examples, config, Randomness.of_step(seed, 0, torch.device("cpu")))
 
 
 def test_rotations_keep_the_volume(training_cells: TrainingCells) -> None:
@@ -60,6 +68,34 @@ def test_scaling_scales_distances_with_the_cell(training_cells: TrainingCells) -
     depth = after.outline.amax((1, 2)) / before.outline.amax((1, 2))
     unclipped = before.outline.amax((1, 2)) < 9
     assert torch.allclose(area.sqrt()[unclipped], depth[unclipped], rtol=0.12)
+
+
+def test_the_two_sides_of_the_focal_plane_stretch_on_their_own(training_cells: TrainingCells) -> None:
+    lopsided = dataclasses.replace(STILL, z_asymmetry=0.3)
+    before, after = _augmented(training_cells, lopsided, 1)
+    sides = [(e.distance > 0).sum((1, 3, 4)).double() for e in (before, after)]
+    above = [side[:, FOCAL_SLICE + 1 :].sum(1) for side in sides]
+    below = [side[:, :FOCAL_SLICE].sum(1) for side in sides]
+    assert ((above[1] / above[0] - 1) * (below[1] / below[0] - 1) < 0).float().mean() > 0.6
+
+
+def test_slices_are_found_about_the_focal_one() -> None:
+    config = dataclasses.replace(STILL, z_stretch=0.2, z_asymmetry=0.2)
+    found = heights(50, config, Randomness.of_step(0, 0, torch.device("cpu")), 64)
+    focal = (2 * FOCAL_SLICE + 1) / 64 - 1.0
+    assert torch.allclose(found[:, FOCAL_SLICE], torch.full((50,), focal))
+    assert bool((found.diff(dim=1) > 0).all())
+    spread = (found - focal)[:, [0, -1]].abs().log()
+    assert abs(float(spread.std(0).mean()) - 0.2 * 2**0.5) < 0.08
+
+
+def test_bending_moves_mask_and_volume_alike(training_cells: TrainingCells) -> None:
+    bent = dataclasses.replace(STILL, elastic=2.0)
+    _, after = _augmented(training_cells, bent, 2)
+    straight = _augmented(training_cells, STILL, 2)[1]
+    assert float((after.outline - straight.outline).abs().max()) > 0.5
+    focal, mask = after.distance[:, 0, FOCAL_SLICE] > 0, after.outline > 0
+    assert float(((focal & mask).sum((1, 2)) / (focal | mask).sum((1, 2))).min()) > 0.95
 
 
 def test_hidden_images_are_black_and_as_many_as_asked_for(training_cells: TrainingCells) -> None:

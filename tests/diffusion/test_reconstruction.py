@@ -72,10 +72,10 @@ def test_memory_running_out_halves_the_batch_says_so_and_loses_nothing(
     expected_shape = method.reconstruct(cells[:2], 2, 0).shape
     whole = DiffusionMethod._sample
 
-    def hungry(self, cells, condition, work, seed, observer=None):
+    def hungry(self, cells, work, seed, observer=None):
         if self.micro_batch > 1:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
-        return whole(self, cells, condition, work, seed, observer)
+        return whole(self, cells, work, seed, observer)
 
     monkeypatch.setattr(DiffusionMethod, "_sample", hungry)
     volumes = method.reconstruct(cells[:2], 2, 0)
@@ -113,6 +113,7 @@ def test_identity_tells_what_decides_the_result() -> None:
         "sampler": "ddim",
         "num_steps": 3,
         "eta": 0.5,
+        "orientations": 8,
         "precision": "fp32",
     }
 

@@ -18,7 +18,7 @@ from dispr_cli.diffusion.ops.clock import Spread, in_turns, ratios, spread
 from dispr_cli.diffusion.ops.library import operations_by
 from dispr_cli.diffusion.ops.timing_network import time_network_operations
 from dispr_cli.diffusion.products import record_products
-from dispr_cli.diffusion.reconstruction import ENCODE_BATCH, DiffusionMethod
+from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import ConfigError
 from tests.diffusion.tiny import TINY, make_denoiser
 
@@ -138,15 +138,15 @@ def test_a_sampler_is_timed_over_all_its_steps(
 
 
 def test_cells_fill_the_batches(method: DiffusionMethod, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert timing.cells_at_once(method) == ENCODE_BATCH
+    assert timing.cells_at_once(method) == 1
     method.micro_batch = 40
     assert timing.cells_at_once(method) == 8
     method.micro_batch = 2
     made = counted(monkeypatch, DiffusionMethod, "reconstruct")
     ticks = iter([0.0, 1.0, 10.0, 18.0])
     monkeypatch.setattr(clock, "choose_clock", lambda: lambda: next(ticks))
-    assert timing.time_cells(method, repeats=1) == 8.0 / ENCODE_BATCH
-    assert [(len(cells), samples) for _, cells, samples in made] == [(ENCODE_BATCH, timing.NUM_SAMPLES)] * 2
+    assert timing.time_cells(method, repeats=1) == 8.0
+    assert [(len(cells), samples) for _, cells, samples in made] == [(1, timing.NUM_SAMPLES)] * 2
 
 
 def test_other_operations_run_within_the_block_and_no_longer() -> None:

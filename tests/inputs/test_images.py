@@ -271,6 +271,16 @@ def test_a_bomb_is_refused_from_its_header(tmp_path):
     assert "20000 x 20000 pixels are more than the limit" in message_of(path)
 
 
+def test_a_tile_far_larger_than_its_image_is_not_decoded(save):
+    path = save("a.tif", np.zeros((48, 48), np.uint16), compression="zstd", tile=(16, 32))
+    data = path.read_bytes()
+    width = struct.pack("<HHI", 322, 4, 1)
+    assert data.count(width) == 1
+    at = data.index(width) + len(width)
+    path.write_bytes(data[:at] + struct.pack("<I", 2**30) + data[at + 4 :])
+    assert "its tiles are said to have 17,179,869,184 pixels" in message_of(path)
+
+
 def test_a_wide_image_below_the_limit_is_read(save):
     assert pixels_of(save("a.tif", np.zeros((10, 20_000), np.uint8))).shape == (10, 20_000)
 

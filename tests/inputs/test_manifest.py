@@ -92,6 +92,7 @@ def test_a_mask_may_be_missing_when_it_is_made(manifest):
         ("image,mask\na.tif,ma.png\n".encode("utf-16"), "not UTF-8 text"),
         ("image,mask\nz\u00fcrich.tif,ma.png\n".encode("latin-1"), "not UTF-8 text (byte 12)"),
         ("image,mask\n" + "x" * 200_000 + ",b\n", "line 1: not a table (field larger than field limit"),
+        ("image," + "x" * 200_000 + "\na.tif,b\n", "not a table (field larger than field limit"),
         ("image,mask\n\0.tif,ma.png\n", "cells.csv, line"),
     ],
 )

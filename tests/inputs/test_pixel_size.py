@@ -119,3 +119,10 @@ def test_the_imagej_sample_of_hela_cells(fov):
     assert found is not None
     assert found.source == "ImageJ"
     assert found.x_um == pytest.approx(0.0515, abs=1e-4)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_tiff_resolution_without_a_unit_says_nothing(save, compression):
+    for unit, expected in (("NONE", None), ("INCH", PixelSize(1.0, 1.0, "TIFF resolution"))):
+        path = save("a.tif", PLANE, resolution=(25_400, 25_400), resolutionunit=unit, compression=compression)
+        assert read_header(path, InputSettings()).pixel_size == expected

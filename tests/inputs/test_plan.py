@@ -1,3 +1,4 @@
+import os
 import pickle
 import threading
 import tracemalloc
@@ -81,7 +82,7 @@ def test_the_real_cells(rbc):
     assert found.left_out == []
     for ref, (index, cell) in zip(found.cells, read_cells(found.cells), strict=True):
         assert isinstance(cell, Cell)
-        assert found.cells[index] is ref
+        assert found.cells[index] == ref
         assert cell.truth == rbc / "obj" / f"{cell.name}.tif"
         assert np.array_equal(cell.mask, tifffile.imread(rbc / "mask" / f"{cell.name}.tif") > 127)
 
@@ -205,7 +206,7 @@ def test_planning_does_not_decode_images(pairs, monkeypatch):
 
 
 def test_reading_stays_a_few_cells_ahead(pairs):
-    refs = plan_cells(pairs("a", "b")).cells * 20
+    refs = [*plan_cells(pairs("a", "b")).cells] * 20
     asked = []
     cells = read_cells(refs, indices=(asked.append(i) or i for i in range(40)), ahead=4)
     next(cells)
@@ -218,7 +219,7 @@ def test_reading_stays_a_few_cells_ahead(pairs):
 
 def test_memory_does_not_grow_with_the_number_of_cells(pairs):
     found = plan_cells(pairs("a"))
-    refs = found.cells * 600
+    refs = [*found.cells] * 600
 
     def peak(count):
         tracemalloc.start()
@@ -353,3 +354,26 @@ def test_an_error_of_ours_is_not_hidden(pairs, monkeypatch):
     monkeypatch.setattr(plan, "crop_region", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(read_cells(found.cells))
+
+
+def test_a_plan_of_many_files_keeps_little_in_memory(pairs):
+    """A cell that was planned keeps two hundred bytes, of which most are names that pathlib remembers."""
+    source = pairs("a")
+
+    def planned(count):
+        for part in ("image", "mask"):
+            first = source / part / "a.tif"
+            for number in range(count):
+                os.link(first, source / part / f"b{number:05d}.tif")
+        tracemalloc.start()
+        found = plan_cells(source)
+        kept = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(found.cells) == count + 1
+        for part in ("image", "mask"):
+            for path in (source / part).glob("b*.tif"):
+                path.unlink()
+        return kept
+
+    planned(10)
+    assert planned(2000) < planned(200) + 200 * 1800

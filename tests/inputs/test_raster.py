@@ -96,3 +96,22 @@ def test_colours_and_transparency_stay() -> None:
     colours = np.random.default_rng(0).integers(0, 256, (5, 6, 4), np.uint8)
     data = imagecodecs.png_encode(colours)
     assert np.array_equal(decode_raster(PATH, data)[1], colours)
+
+
+def test_palettes_and_transparency_that_mean_nothing_are_left_away(capfd: pytest.CaptureFixture[str]) -> None:
+    pixels, late = picture(8, 9), chunk(b"tRNS", b"\0\7") + chunk(b"PLTE", b"abc") + chunk(b"tRNS", b"\0\1")
+    expected = np.stack([pixels, np.where(pixels == 7, 0, 255)], -1)
+    found = decode_raster(PATH, png(pixels, chunks=late))[1]
+    assert np.array_equal(found, expected)
+    wrong = png(pixels, chunks=chunk(b"tRNS", b"much too long"))
+    assert np.array_equal(decode_raster(PATH, wrong)[1], pixels)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("palette", [b"", b"ab", b"abc" * 257])
+def test_a_palette_that_is_cut(palette: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(png(picture(8, 9) % 2, chunks=chunk(b"PLTE", palette)))
+    data[16:33] = chunk(b"IHDR", data[16:25] + b"\3\0\0\0")[8:]
+    with pytest.raises(InputError, match="palette is missing or cut"):
+        decode_raster(PATH, bytes(data))
+    assert capfd.readouterr() == ("", "")

@@ -100,3 +100,10 @@ def test_a_truth_that_is_too_large_is_not_decoded(save, monkeypatch):
     monkeypatch.setattr("dispr_cli.inputs.truth.MOST_VOXELS", 1000)
     with pytest.raises(InputError, match="more than 1,000 voxels"):
         read_truth_volume(save("a.tif", CUBE))
+
+
+def test_a_garbled_header_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", CUBE)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes().replace(b"}", b"("))
+    with pytest.raises(InputError, match=r"a\.npy: the NumPy array cannot be read"):
+        read_truth_volume(tmp_path / "a.npy")

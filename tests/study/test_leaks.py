@@ -19,7 +19,7 @@ from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.study.published import score_as_published
 from dispr_cli.study.rows import refuse_leaks, rows_for_testing, rows_for_training
 from dispr_cli.study.splits import Split, network_folds
-from dispr_cli.study.variants import FILLED, PREDICTED, TRUE, VARIANTS, Variant
+from dispr_cli.study.variants import FILLED, PREDICTED, STACKED, TRUE, VARIANTS, Variant
 from tests.study.drawn_rows import chance_data
 
 QUICK = ForestConfig(num_trees=30, num_selection_trees=0)
@@ -44,19 +44,20 @@ def test_no_row_of_a_tested_cell_trains(variant: Variant, split: Split) -> None:
     train = training_rows(DATA, variant, split)
     assert not set(train.cells) & split.test_cells
     for name in set(train.networks) - {""}:
-        assert DATA.networks[name].held_out >= split.test_cells
+        shown = set(train.cells[train.networks == name])
+        assert DATA.networks[name].held_out >= (shown if variant.train == STACKED else split.test_cells)
     if variant.train == TRUE:
         assert set(train.cells) | split.test_cells == set(DATA.truth.cells)
 
 
-@pytest.mark.parametrize("name", ["true shapes", "+ predicted shapes", "predicted only"])
+@pytest.mark.parametrize("name", ["true shapes", "+ predicted shapes", "predicted only", "stacked only"])
 def test_chance_stays_chance(name: str) -> None:
     assert macro_f1(variant_named(name)) < 0.5
 
 
 def test_a_copy_that_leaks_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same data with the guards taken away: what the two tests above would see of a leak."""
-    monkeypatch.setattr(contest, "refuse_leaks", lambda *_: None)
+    monkeypatch.setattr(contest, "refuse_leaks", lambda *_, **__: None)
     monkeypatch.setattr(contest, "rows_for_training", lambda rows, *_: rows)
     assert macro_f1(variant_named("+ predicted shapes")) > 0.8
 
@@ -76,6 +77,16 @@ def test_a_network_that_saw_a_tested_cell_is_refused() -> None:
     assert set(kept.networks) == {"net0"}
     tested = rows_for_testing(DATA.predicted, split.test_cells, DATA.networks)
     assert (set(tested.networks), set(tested.cells)) == ({"net0"}, split.test_cells)
+
+
+def test_a_stacked_shape_by_a_network_that_saw_its_cell_is_refused() -> None:
+    split = SPLITS[0]
+    known = DATA.predicted.where(
+        (DATA.predicted.networks == "net0") & ~np.isin(DATA.predicted.cells, list(split.test_cells))
+    )
+    refuse_leaks(known, split.test_cells, DATA.networks)
+    with pytest.raises(ConfigError, match="trained on its cell"):
+        refuse_leaks(known, split.test_cells, DATA.networks, stacked=True)
 
 
 def test_without_a_network_that_may_serve_nothing_is_run() -> None:

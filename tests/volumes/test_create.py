@@ -237,7 +237,12 @@ def test_leftovers_of_the_dead_go_and_of_the_living_stay(tmp_path: Path, setting
     dead = alive.with_name(alive.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
     for folder in (alive, dead):
         folder.mkdir()
-    create_or_resume(tmp_path / "out.zarr", **settings)
+    store = create_or_resume(tmp_path / "out.zarr", **settings)
+    assert alive.exists()
+    assert not dead.exists()
+    # One that was killed while it lost the race for the name: the store is there, nobody creates it again.
+    dead.mkdir()
+    store.finish()
     assert alive.exists()
     assert not dead.exists()
 

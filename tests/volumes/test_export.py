@@ -147,3 +147,23 @@ def test_unwritable_export(full_store: VolumeStore, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot write the export"):
         export_cell(full_store, 0, tmp_path / "file" / "a.npy", "npy")
+
+
+@pytest.mark.parametrize("file_format", ["ome-tiff", "npy"])
+def test_probability_is_the_share_of_samples(
+    full_store: VolumeStore, tmp_path: Path, file_format: str
+) -> None:
+    (path,) = export_cell(full_store, 3, tmp_path, file_format, sample="probability")
+    assert "_probability" in path.name
+    found = np.load(path) if file_format == "npy" else tifffile.imread(path)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, (full_store.read(3) > 127).mean(axis=0))
+    if file_format == "ome-tiff":
+        with tifffile.TiffFile(path) as file:
+            assert file.series[0].axes == "ZYX"
+            assert 'PhysicalSizeX="0.25"' in file.ome_metadata
+
+
+def test_a_probability_has_no_surface(full_store: VolumeStore, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--sample mean"):
+        export_cell(full_store, 3, tmp_path, "stl", sample="probability")

@@ -19,6 +19,7 @@ from dispr_cli.volumes import store as store_file
 from dispr_cli.volumes import table
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.create import create_or_resume
+from dispr_cli.volumes.formulas import guarded, unguarded
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 from dispr_cli.volumes.table import read_table
@@ -63,7 +64,10 @@ def test_columns_and_rows(full_store: VolumeStore) -> None:
     rows = list(read_table(full_store.path / "cells.csv"))
     assert ",".join(rows[0]) == (
         "index,name,source,label,y0,x0,y1,x1,touches_border,voxel_size_um,status,"
-        "volume_voxels_mean,volume_voxels_sd,volume_um3_mean,volume_um3_sd"
+        "volume_voxels_mean,volume_voxels_sd,volume_voxels_low,volume_voxels_high,"
+        "surface_voxels_mean,surface_voxels_sd,surface_voxels_low,surface_voxels_high,unlike_training,"
+        "volume_um3_mean,volume_um3_sd,volume_um3_low,volume_um3_high,"
+        "surface_um2_mean,surface_um2_sd,surface_um2_low,surface_um2_high"
     )
     assert [row["index"] for row in rows] == [str(index) for index in range(7)]
     assert (
@@ -128,7 +132,7 @@ def test_no_entry_starts_a_formula(tmp_path: Path) -> None:
 @given(st.text(st.characters(codec="utf-8")))
 @settings(deadline=None)
 def test_neutral_text_comes_back(text: str) -> None:
-    assert table._plain(table._neutral(text)) == text
+    assert unguarded(guarded(text)) == text
 
 
 def test_negative_numbers_stay_numbers() -> None:

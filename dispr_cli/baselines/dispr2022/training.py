@@ -22,7 +22,7 @@ from dispr_cli.baselines.dispr2022.settings import Dispr2022Config, NetworkConfi
 from dispr_cli.baselines.dispr2022.unet import PublishedNetwork
 from dispr_cli.baselines.dispr2022.weights import save_dispr2022
 from dispr_cli.config import SamplerConfig, TrainingConfig
-from dispr_cli.diffusion.augmentation import Examples, augment
+from dispr_cli.diffusion.augmentation import Examples, Randomness, augment
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.training import Progress
@@ -76,8 +76,7 @@ class Dispr2022Trainer:
         return True
 
     def _take_step(self) -> float:
-        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
-        loss = self._loss(generator)
+        loss = self._loss(Randomness.of_step(self.config.seed, self.step, self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -88,23 +87,23 @@ class Dispr2022Trainer:
                 average.lerp_(current, 1.0 - self.config.ema_rate)
         return float(loss.detach())
 
-    def _loss(self, generator: torch.Generator) -> torch.Tensor:
+    def _loss(self, random: Randomness) -> torch.Tensor:
         n = self.config.batch_size
-        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy()
-        examples = self._augment(self.cells.examples(chosen, self.device), generator)
+        chosen = torch.randint(len(self.cells), (n,), generator=random.few).numpy()
+        examples = self._augment(self.cells.examples(chosen, self.device), random)
         x0 = (examples.distance + 0.5).clamp(0.0, 1.0)
-        step = torch.randint(len(self.diffusion.schedule), (n,), generator=generator).to(self.device)
-        noise = torch.randn(x0.shape, generator=generator).to(self.device)
+        step = torch.randint(len(self.diffusion.schedule), (n,), generator=random.few).to(self.device)
+        noise = random.field(x0.shape)
         x = self.diffusion.diffuse(x0, step, noise)
         condition = tile_condition(examples.image, examples.outline > 0)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             output = self.network(torch.cat([condition, x], 1), self.diffusion.timesteps[step])
         return self.diffusion.loss(output, x0, x, step, noise).total.mean()
 
-    def _augment(self, examples: Examples, generator: torch.Generator) -> Examples:
+    def _augment(self, examples: Examples, random: Randomness) -> Examples:
         if self.config.augmentation == "none":
             return examples
-        return augment(examples, TrainingConfig(), generator)
+        return augment(examples, TrainingConfig(), random)
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""

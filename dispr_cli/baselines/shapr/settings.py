@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dispr_cli.config import TrainingConfig
+from dispr_cli.config import PRECISIONS, TrainingConfig
 from dispr_cli.errors import ConfigError
+
+
+def gentle_augmentation() -> TrainingConfig:
+    """Augmentation without what is there for the spread of samples: a network with one answer has none."""
+    return TrainingConfig(z_stretch=0.05, z_asymmetry=0.0, elastic=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,10 @@ class ShaprConfig:
         Share of the cells held out for the printed metrics.
     checkpoint_minutes
         Minutes between saved states.
-    device
-        Where the network is trained.
+    device, precision
+        Where the network is trained, and in which number format.
     augmentation
-        How examples are moved, scaled and re-lit; the same as ours, so that the comparison is of methods.
+        How examples are moved, scaled and re-lit.
     """
 
     num_examples: int = 6_000
@@ -50,7 +55,8 @@ class ShaprConfig:
     checkpoint_minutes: float = 2.0
     seed: int = 0
     device: str = "auto"
-    augmentation: TrainingConfig = field(default_factory=TrainingConfig)
+    precision: str = "auto"
+    augmentation: TrainingConfig = field(default_factory=gentle_augmentation)
 
     def __post_init__(self) -> None:
         for name, least in (("num_examples", 1), ("batch_size", 1), ("adversarial_examples", 0), ("seed", 0)):
@@ -65,5 +71,7 @@ class ShaprConfig:
             raise ConfigError(f"topology_weight is {self.topology_weight}: expected 0 or more")
         if not (self.topology_resolution == 0 or 4 <= self.topology_resolution <= 64):
             raise ConfigError(f"topology_resolution is {self.topology_resolution}: expected 0, or 4 to 64")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"unknown precision {self.precision!r}: expected {', '.join(PRECISIONS)}")
         if self.topology_dimension not in (0, 1, 2):
             raise ConfigError(f"topology_dimension is {self.topology_dimension}: expected 0, 1 or 2")

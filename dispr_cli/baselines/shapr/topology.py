@@ -2,7 +2,7 @@
 
 Volumes are seen as cubical complexes, voxels being the top cells (sublevel sets of the occupancy). A feature
 is born and dies at two voxels, whose values carry the gradient (Waibel, Atwell, Meier, Marr & Rieck, arXiv
-2203.01703). Needs gudhi (the extra ``topology``).
+2203.01703). Tunnels alone need gudhi (the extra ``topology``); components and voids are found here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
+from dispr_cli.baselines.shapr.cubical import component_pairs, void_pairs
 from dispr_cli.errors import ConfigError
 
 VOIDS = 2
@@ -42,15 +43,18 @@ def topological_loss(
     Raises
     ------
     ConfigError
-        If gudhi is not installed.
+        If tunnels are compared and gudhi is not installed.
     """
     if resolution:
         predicted, true = (F.interpolate(volume, size=(resolution,) * 3) for volume in (predicted, true))
+    device = predicted.device
+    # Diagrams are small: one copy to the CPU and back costs a GPU less than their many small operations.
+    predicted, true = predicted.cpu(), true.cpu()
     distances = [
         diagram_distance(persistence_diagram(a, dimension), persistence_diagram(b, dimension), order)
         for a, b in zip(predicted[:, 0], true[:, 0], strict=True)
     ]
-    return torch.stack(distances).mean()
+    return torch.stack(distances).mean().to(device)
 
 
 def persistence_diagram(volume: torch.Tensor, dimension: int) -> torch.Tensor:
@@ -72,12 +76,25 @@ def persistence_diagram(volume: torch.Tensor, dimension: int) -> torch.Tensor:
 
 
 def _pairs(values: NDArray[np.float64], dimension: int) -> NDArray[np.int64]:
+    if dimension == VOIDS:
+        return void_pairs(values)
+    return component_pairs(values) if dimension == 0 else tunnel_pairs(values)
+
+
+def tunnel_pairs(values: NDArray[np.float64], dimension: int = 1) -> NDArray[np.int64]:
+    """Voxels at which features of sublevel sets are born and die, by gudhi; see :func:`persistence_diagram`.
+
+    Raises
+    ------
+    ConfigError
+        If gudhi is not installed.
+    """
     try:
         from gudhi import CubicalComplex
     except ImportError as error:
         raise ConfigError(
-            "the topological loss needs gudhi, which is not installed: pip install 'dispr[topology]', "
-            "or train the method shapr, which goes without"
+            "the topological loss of tunnels (topology_dimension 1) needs gudhi, which is not installed: "
+            "pip install 'dispr[topology]', or compare components (0) or voids (2)"
         ) from error
     # Fortran order is how gudhi numbers the cells; transposing lets its indices be those of our flat array.
     cube = CubicalComplex(top_dimensional_cells=values.transpose(2, 1, 0))

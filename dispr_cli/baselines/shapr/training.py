@@ -17,7 +17,7 @@ from dispr_cli.baselines.shapr.loss import overlap_loss
 from dispr_cli.baselines.shapr.network import Discriminator, ShapeNetwork
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.topology import topological_loss
-from dispr_cli.diffusion.augmentation import augment
+from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.training import Progress
@@ -38,10 +38,12 @@ def planes_of(image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 
 
 class ShaprTrainer:
-    """SHAPR's networks and their optimisers."""
+    """SHAPR's networks and their optimisers; ``autocast`` computes the generator in bfloat16."""
 
-    def __init__(self, cells: TrainingCells, config: ShaprConfig, device: torch.device) -> None:
-        self.cells, self.config, self.device = cells, config, device
+    def __init__(
+        self, cells: TrainingCells, config: ShaprConfig, device: torch.device, autocast: bool = False
+    ) -> None:
+        self.cells, self.config, self.device, self.autocast = cells, config, device, autocast
         torch.manual_seed(config.seed)
         layout = {"memory_format": torch.channels_last_3d}
         self.network = ShapeNetwork().to(device, **layout)  # type: ignore[call-overload]
@@ -74,14 +76,17 @@ class ShaprTrainer:
         return True
 
     def _take_step(self) -> float:
-        generator = torch.Generator().manual_seed((self.config.seed << 32) + self.step)
+        random = Randomness.of_step(self.config.seed, self.step, self.device)
         adversarial = self.step >= self.num_supervised
         self._set_learning_rate()
         n = self.config.batch_size
-        chosen = torch.randint(len(self.cells), (n,), generator=generator).numpy()
-        augmented = augment(self.cells.examples(chosen, self.device), self.config.augmentation, generator)
+        chosen = torch.randint(len(self.cells), (n,), generator=random.few).numpy()
+        augmented = augment(self.cells.examples(chosen, self.device), self.config.augmentation, random)
         true = (augmented.distance + 0.5).clamp(0.0, 1.0)
-        logits = self.network.logits(planes_of(augmented.image, augmented.outline > 0))
+        planes = planes_of(augmented.image, augmented.outline > 0)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            logits = self.network.logits(planes)
+        logits = logits.float()
         loss = self._supervised(logits, true)
         if adversarial:
             verdict = self.discriminator(torch.sigmoid(logits))
@@ -171,7 +176,9 @@ def train_shapr(
     config: ShaprConfig,
     *,
     device: torch.device,
+    autocast: bool = False,
     held_out: TrainingCells | None = None,
+    start_from: ShapeNetwork | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
@@ -184,8 +191,12 @@ def train_shapr(
         What is trained on.
     out
         File of the weights; the state of an unfinished run lies beside it and is gone on from.
+    autocast
+        Compute in bfloat16 where that is safe.
     held_out
         Cells for the metrics, never trained on; the file records their names.
+    start_from
+        Network to begin with; random weights if None.
     events
         Who is told how it goes.
     until
@@ -197,9 +208,11 @@ def train_shapr(
     """
     events = events or TrainingEvents()
     state = state_file(out)
-    trainer = ShaprTrainer(cells, config, device)
+    trainer = ShaprTrainer(cells, config, device, autocast)
     if state.exists():
         trainer.resume(state)
+    elif start_from is not None:
+        trainer.network.load_state_dict(start_from.state_dict())
     saved_at = time.monotonic()
 
     def observe(progress: Progress) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from dispr_cli.errors import StoreError
@@ -116,6 +115,8 @@ def write_phantom(out: Path, phantom: Phantom) -> None:
 
 
 def _write_tiff(path: Path, array: NDArray[np.uint8], voxel_size_um: float) -> None:
+    import tifffile  # phantoms are also made for training, on machines that have no image library
+
     metadata: dict[str, str | float] = {"axes": "ZYX"[-array.ndim :], "unit": "um"}
     if array.ndim == 3:
         metadata["spacing"] = voxel_size_um

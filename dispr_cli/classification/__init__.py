@@ -1,0 +1,1 @@
+"""Tables of features and labels become an answer: do predicted shapes help to tell classes apart."""

@@ -1,0 +1,1 @@
+"""Shapes of any source become one table of features."""

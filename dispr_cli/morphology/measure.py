@@ -1,0 +1,227 @@
+"""The whole flow of ``dispr features`` on one page: shapes -> features -> parts on disk -> one table.
+
+Each unit of a source (a shard, a few files) is measured and saved as a part; a run that was stopped goes on
+with the parts that are missing. Memory holds one unit, however many shapes there are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from dispr_cli.errors import CellError, ConfigError, InputError
+from dispr_cli.morphology.sources import ShapeRef, ShapeSource
+from dispr_cli.morphology.table import (
+    FAILED,
+    MEASURED,
+    FeatureRow,
+    TableFacts,
+    as_batch,
+    schema_of,
+    write_table,
+)
+from dispr_cli.shape.features.planar import PLANAR_FEATURES, measure_plane
+from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
+from dispr_cli.volumes.durable import explained, remove_partial_files, replace_bytes, replaced
+
+SUFFIXES = (".parquet", ".csv")
+AHEAD = 4
+"""Shapes read ahead of the one that is waited for, for each thread."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+class FeatureEvents(Protocol):
+    """Who follows a measurement."""
+
+    def started(self, total: int, finished: int) -> None:
+        """Take the number of shapes, and of those that an earlier run left measured."""
+
+    def measured(self, cell: str, problem: str | None) -> None:
+        """Take one shape, and why it could not be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSummary:
+    """What a measurement made.
+
+    Attributes
+    ----------
+    table
+        The file.
+    shapes, failed
+        Rows, and those among them without values.
+    features
+        Columns with values.
+    unit_of_length
+        ``um`` or ``voxel``.
+    """
+
+    table: Path
+    shapes: int
+    failed: int
+    features: int
+    unit_of_length: str
+
+
+def measure_to_table(
+    source: ShapeSource, out: Path, *, threads: int, events: FeatureEvents, overwrite: bool = False
+) -> FeatureSummary:
+    """Measure every feature of every shape, going on where an earlier run stopped.
+
+    Parameters
+    ----------
+    source
+        From :func:`dispr_cli.morphology.sources.find_shapes`.
+    out
+        The table, ``.parquet`` or ``.csv``.
+    threads
+        Shapes measured at the same time.
+    events
+        Who is told how it goes.
+    overwrite
+        Replace a table that is there.
+
+    Raises
+    ------
+    DisprError
+        If the table cannot be written or is there already. A shape that cannot be measured is no error: its
+        row says why.
+    """
+    _check_out(out, overwrite)
+    size = source.voxel_size_um()
+    facts = TableFacts(source.name, "voxel" if size is None else "um", dict(source.networks))
+    features = [*SHAPE_FEATURES, *(PLANAR_FEATURES if source.has_images else ())]
+    schema = schema_of([feature.name for feature in features], facts)
+    parts = _Parts(out.with_name(f".{out.name}.parts"), source.fingerprint(), schema)
+    finished = parts.open()
+    events.started(source.num_shapes, sum(parts.count(unit) for unit in finished))
+    with ThreadPoolExecutor(threads, thread_name_prefix="dispr-features") as pool:
+        for unit in range(source.num_units):
+            if unit not in finished:
+                parts.write(unit, list(_measured(source.unit(unit), size, pool, threads, events)))
+    failed = _join(out, schema, parts, source.num_units)
+    parts.remove()
+    return FeatureSummary(out, failed[0], failed[1], len(features), facts.unit_of_length)
+
+
+def measure_ref(ref: ShapeRef, voxel_size_um: float | None) -> FeatureRow:
+    """Measure one shape, and its image and mask where it has them; a failure is a row that says why."""
+    identity = (ref.cell, ref.sample, ref.kind, ref.network)
+    try:
+        values = measure_shape(ref.read(), voxel_size_um)
+        if ref.read_cell is not None:
+            cell = ref.read_cell()
+            values |= measure_plane(cell.image, cell.mask, voxel_size_um)
+    except (CellError, InputError) as error:
+        return FeatureRow(*identity, f"{FAILED}{error}", ref.voxel_size_um)
+    return FeatureRow(*identity, MEASURED, ref.voxel_size_um, values)
+
+
+def _measured(
+    refs: Sequence[ShapeRef],
+    size: float | None,
+    pool: ThreadPoolExecutor,
+    threads: int,
+    events: FeatureEvents,
+) -> Iterator[FeatureRow]:
+    for row in in_order(lambda ref: measure_ref(ref, size), refs, pool, AHEAD * threads):
+        problem = row.status.removeprefix(FAILED) if row.status.startswith(FAILED) else None
+        events.measured(row.cell, problem)
+        yield row
+
+
+def in_order(
+    work: Callable[[Given], Made], items: Iterable[Given], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Made]:
+    """Work on items side by side and yield the results in order, at most ``ahead`` of them waiting."""
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[int, int]:
+    """Put the parts together; returns how many rows there are and how many failed."""
+    failed = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal failed
+        for unit in range(num_units):
+            for batch in parts.read(unit).to_batches():
+                failed += sum(status.startswith(FAILED) for status in batch.column("status").to_pylist())
+                yield batch.cast(schema)
+
+    return write_table(out, schema, batches()), failed
+
+
+def available_cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"--out is {out}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out}: is there already; give --overwrite to measure anew, or another name")
+
+
+class _Parts:
+    """The finished units of an unfinished table, beside it."""
+
+    def __init__(self, folder: Path, fingerprint: str, schema: pa.Schema) -> None:
+        self._folder, self._schema = folder, schema
+        self._key = f"{fingerprint} {schema.names}".encode()
+
+    def open(self) -> set[int]:
+        """Return the units that are finished; those of another source or version are removed."""
+        with explained(self._folder, "keep unfinished tables"):
+            plan = self._folder / "plan"
+            if self._folder.is_dir() and (not plan.is_file() or plan.read_bytes() != self._key):
+                shutil.rmtree(self._folder)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            remove_partial_files(self._folder)
+            if not plan.is_file():
+                replace_bytes(plan, self._key)
+            return {int(path.stem) for path in self._folder.glob("*.parquet")}
+
+    def write(self, unit: int, rows: Sequence[FeatureRow]) -> None:
+        """Save one unit, whole or not at all."""
+        with explained(self._folder, "save a part"), replaced(self._file(unit)) as file:
+            parquet.write_table(pa.Table.from_batches([as_batch(rows, self._schema)]), file)
+
+    def read(self, unit: int) -> pa.Table:
+        """Read one unit."""
+        return parquet.read_table(self._file(unit))
+
+    def count(self, unit: int) -> int:
+        """Count the rows of one unit without reading them."""
+        rows: int = parquet.read_metadata(self._file(unit)).num_rows
+        return rows
+
+    def remove(self) -> None:
+        """Remove all parts."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _file(self, unit: int) -> Path:
+        return self._folder / f"{unit:08d}.parquet"

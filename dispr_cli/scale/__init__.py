@@ -1,0 +1,1 @@
+"""One run shared out: over shards, processes, machines; the same bytes whoever does which."""

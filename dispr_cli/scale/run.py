@@ -1,0 +1,76 @@
+"""One run's store: whoever comes first creates it, others go on with it, the last completes its table."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dispr_cli import __version__
+from dispr_cli.inputs.plan import Plan
+from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.method import Method
+from dispr_cli.scale.parts import Part
+from dispr_cli.scale.shards import Job
+from dispr_cli.volumes.create import create_or_resume
+from dispr_cli.volumes.layout import cells_per_shard
+from dispr_cli.volumes.store import VolumeStore
+
+
+def open_run(
+    plan: Plan,
+    out: Path,
+    method: Method,
+    job: Job,
+    num_samples: int,
+    *,
+    overwrite: bool = False,
+    workers: int = 1,
+) -> VolumeStore:
+    """Create the store of a run, or open the one that an earlier run or another worker began.
+
+    Parameters
+    ----------
+    workers
+        Processes that will share the shards of a new store: there are at least as many shards if cells allow.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written or belongs to a run with other settings.
+    """
+    num_cells = len(plan.cells)
+    return create_or_resume(
+        out,
+        num_cells=num_cells,
+        num_samples=num_samples,
+        voxel_size_um=plan.voxel_size_um,
+        configuration=run_configuration(method, job.inputs, num_samples, job.seed),
+        cells=[ref.name for ref in plan.cells],
+        provenance={"version": __version__, "source": str(plan.source)},
+        shard_cells=min(cells_per_shard(num_samples), -(-num_cells // workers)),
+        overwrite=overwrite,
+    )
+
+
+def finish_part(store: VolumeStore, part: Part) -> None:
+    """Assemble the table, unless other parts will come after this one.
+
+    Raises
+    ------
+    StoreError
+        If the table cannot be written.
+    """
+    # A part writes its last shard before it looks here, so the last to look sees all shards.
+    if part.is_whole or store.is_complete():
+        store.finish()
+
+
+def run_configuration(method: Method, inputs: InputSettings, num_samples: int, seed: int) -> dict[str, Any]:
+    """Everything that decides the results of a run; a store is only continued with the same."""
+    return {
+        **method.identity(),
+        "num_samples": num_samples,
+        "seed": seed,
+        "inputs": dataclasses.asdict(inputs),
+    }

@@ -1,0 +1,1 @@
+"""The experiment from cells to classes: folds, networks, shapes, features, comparison."""
