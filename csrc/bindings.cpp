@@ -91,7 +91,8 @@ const bool registered = [] {
                        {"linear_rows", linear_rows<OnCpu>},
                        {"normal_noise", normal_noise<OnCpu>},
                        {"pack_convolution", pack_convolution<OnCpu>},
-                       {"convolve_packed", convolve_packed<OnCpu>}});
+                       {"convolve_packed", convolve_packed<OnCpu>},
+                       {"norm_convolve_packed", norm_convolve_packed<OnCpu>}});
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
                         {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},
@@ -106,6 +107,9 @@ const bool registered = [] {
 // What dispr_cli/diffusion/ops/library.py asks the loaded library.
 #define DISPR_EXPORT extern "C" __attribute__((visibility("default")))
 
+// Named after the schemas it knows; library.py looks for the name before it loads the library. A new number for every
+// change of a schema, here and there.
+DISPR_EXPORT void dispr_schemas_2() {}
 DISPR_EXPORT const char* dispr_instruction_set() { return dispr::cpu_kernels().instruction_set; }
 DISPR_EXPORT int dispr_choose_instruction_set(const char* name) { return dispr::choose_cpu_kernels(name); }
 DISPR_EXPORT int dispr_convolves_brief() { return dispr::cpu_kernels().convolution_brief != nullptr; }

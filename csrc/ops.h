@@ -136,20 +136,42 @@ void pack_convolution(StableIValue* stack, uint64_t, uint64_t) {
   stack[0] = word_from(std::move(panels));
 }
 
+// A convolution in bfloat16 of x, with weights packed before, after a norm if there is one.
+template <class Device>
+Tensor convolved(const Input& in, const Tensor& panels, const Tensor& bias, const Tensor& residual, int64_t outputs,
+                 const GroupNormForward* norm) {
+  const Sizes &x = in.sizes, sizes{x[0], outputs, x[2], x[3], x[4]};
+  const ConvolutionWeights weights{x[1], outputs, nullptr, 0, 0, 0, nullptr};
+  if (in.storage != Storage::bfloat16 || panels.dtype() != in.dtype || product(panels.sizes()) != weights.elements())
+    throw std::runtime_error("dispr kernels: x and the packed weights do not fit each other");
+  Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
+  Device::run(in.x, BriefConvolution{x[0], x[1], outputs, x[2], x[3], x[4], in.x.data(), panels.data(), bias.data(),
+                                     residual.data(), y.data(), norm});
+  return y;
+}
+
 // convolve_packed(x, panels, bias?, residual?, outputs) -> y, all bfloat16 and bias float
 template <class Device>
 void convolve_packed(StableIValue* stack, uint64_t, uint64_t) {
   const Input in(tensor_from(stack[0]), {true, false});
   const Tensor panels = tensor_from(stack[1]), bias = in.parameter(optional_tensor_from(stack[2]));
   const Tensor residual = in.like_x(optional_tensor_from(stack[3]));
-  const Sizes &x = in.sizes, sizes{x[0], int_from(stack[4]), x[2], x[3], x[4]};
-  const ConvolutionWeights weights{x[1], sizes[1], nullptr, 0, 0, 0, nullptr};
-  if (in.storage != Storage::bfloat16 || panels.dtype() != in.dtype || product(panels.sizes()) != weights.elements())
-    throw std::runtime_error("dispr kernels: x and the packed weights do not fit each other");
-  Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
-  Device::run(in.x, BriefConvolution{x[0], x[1], sizes[1], x[2], x[3], x[4], in.x.data(), panels.data(), bias.data(),
-                                     residual.data(), y.data()});
-  stack[0] = in.result(std::move(y));
+  stack[0] = in.result(convolved<Device>(in, panels, bias, residual, int_from(stack[4]), nullptr));
+}
+
+// norm_convolve_packed(x, groups, norm_weight, norm_bias, eps, scale?, shift?, panels, bias?, residual?, outputs) -> y
+template <class Device>
+void norm_convolve_packed(StableIValue* stack, uint64_t, uint64_t) {
+  const Input in(tensor_from(stack[0]), {true, false});
+  const Tensor norm_weight = in.parameter(tensor_from(stack[2])), norm_bias = in.parameter(tensor_from(stack[3]));
+  const Tensor scale = in.parameter(optional_tensor_from(stack[5]));
+  const Tensor shift = in.parameter(optional_tensor_from(stack[6]));
+  const Tensor panels = tensor_from(stack[7]), bias = in.parameter(optional_tensor_from(stack[8]));
+  const Tensor residual = in.like_x(optional_tensor_from(stack[9]));
+  const GroupNormForward norm{in.shape(int_from(stack[1])), in.storage, float_from(stack[4]), in.x.data(),
+                              norm_weight.data(), norm_bias.data(), scale.data(), shift.data(), nullptr, nullptr,
+                              nullptr, nullptr};
+  stack[0] = in.result(convolved<Device>(in, panels, bias, residual, int_from(stack[10]), &norm));
 }
 
 // patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound, brief, wide) -> y, always

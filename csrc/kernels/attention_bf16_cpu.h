@@ -188,8 +188,7 @@ inline void project_out_brief(const BriefHeads& h, int64_t count, const Bfloat16
 
 inline void attention_forward_brief(const AttentionForward& a, const Parallel& parallel) {
   const auto parameter = [](const void* values) { return static_cast<const float*>(values); };
-  const GroupNormShape shape{a.samples, a.channels, a.voxels, a.groups, true};
-  const Cut cut(shape, Lanes<FloatVector>::count);
+  const Cut cut(norm_of(a).shape, Lanes<FloatVector>::count);
   const BriefHeads h(a);
   const Bfloat16* x = static_cast<const Bfloat16*>(a.x);
   Bfloat16* y = static_cast<Bfloat16*>(a.y);
@@ -211,12 +210,7 @@ inline void attention_forward_brief(const AttentionForward& a, const Parallel& p
 
   for (int64_t start = 0; start < a.samples; start += together) {
     const int64_t here = smaller(together, a.samples - start);
-    normalisation<FloatVector>(cut, start, here, x, a.eps, mean, m2, parallel,
-                               [&](int64_t n, int64_t g, double centre, double rstd) {
-      for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
-        affine.set(cut.table(n) + c, centre, rstd, double(parameter(a.norm_weight)[c]),
-                   double(parameter(a.norm_bias)[c]), 0, 0);
-    });
+    prepare<FloatVector, Bfloat16>(norm_of(a), cut, start, here, affine, mean, m2, parallel);
     parallel_for(parallel, here * parts, kProjectedTokens * a.channels * 4, [&](int64_t task) {
       const int64_t n = task / parts, first = task % parts * kProjectedTokens;
       const int64_t count = smaller(kProjectedTokens, a.voxels - first), rows = round_up(count, kSide);

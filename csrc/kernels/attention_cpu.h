@@ -202,12 +202,17 @@ inline void project_out(int64_t channels, int64_t count, const ScalarOf<V>* mixe
     }
 }
 
+// The norm at the block's beginning.
+inline GroupNormForward norm_of(const AttentionForward& a) {
+  return {{a.samples, a.channels, a.voxels, a.groups, true}, a.storage, a.eps, a.x, a.norm_weight, a.norm_bias,
+          nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+}
+
 template <class V, class S>
 void attention_forward_as(const AttentionForward& a, const Parallel& parallel) {
   using T = ScalarOf<V>;
   const auto parameter = [](const void* values) { return static_cast<const T*>(values); };
-  const GroupNormShape shape{a.samples, a.channels, a.voxels, a.groups, true};
-  const Cut cut(shape, Lanes<V>::count);
+  const Cut cut(norm_of(a).shape, Lanes<V>::count);
   const Heads<V> h(a);
   const S* x = static_cast<const S*>(a.x);
   S* y = static_cast<S*>(a.y);
@@ -226,12 +231,7 @@ void attention_forward_as(const AttentionForward& a, const Parallel& parallel) {
 
   for (int64_t start = 0; start < a.samples; start += together) {
     const int64_t here = smaller(together, a.samples - start);
-    normalisation<V>(cut, start, here, x, a.eps, mean, m2, parallel,
-                     [&](int64_t n, int64_t g, double centre, double rstd) {
-      for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
-        affine.set(cut.table(n) + c, centre, rstd, double(parameter(a.norm_weight)[c]),
-                   double(parameter(a.norm_bias)[c]), 0, 0);
-    });
+    prepare<V, S>(norm_of(a), cut, start, here, affine, mean, m2, parallel);
     parallel_for(parallel, here * blocks, kTokens * a.channels * 16, [&](int64_t task) {
       const int64_t n = task / blocks, first = task % blocks * kTokens, count = smaller(kTokens, a.voxels - first);
       const Buffer<T> tokens(kTokens * a.channels);

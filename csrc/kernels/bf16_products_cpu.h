@@ -160,8 +160,10 @@ DISPR_INLINE FloatVector join_lanes(FloatVector (&rows)[16], Join&& join) {
   DISPR_UNROLL_FULLY
   for (int s = 0; s < 4; ++s)
     DISPR_UNROLL_FULLY
-    for (int i = 0; i < 8 >> s; ++i)
-      rows[i] = join(near_lanes(s, rows[i], rows[i + (8 >> s)]), far_lanes(s, rows[i], rows[i + (8 >> s)]));
+    for (int i = 0; i < 8; ++i) {
+      const int step = 8 >> s;
+      if (i < step) rows[i] = join(near_lanes(s, rows[i], rows[i + step]), far_lanes(s, rows[i], rows[i + step]));
+    }
   return rows[0];
 }
 

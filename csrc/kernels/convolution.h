@@ -18,11 +18,13 @@ struct ConvolutionForward {
   void* y;
 };
 
-// The same in bfloat16, with weights packed before; bias is float. All tensors have their channels side by side.
+// The same in bfloat16, with weights packed before; bias is float. All tensors have their channels side by side. With a
+// norm, x is first normalised, modulated and activated as it says; its x is ours, and y, mean and rstd are null.
 struct BriefConvolution {
   int64_t samples, in_channels, out_channels, depth, height, width;
   const void *x, *panels, *bias, *residual;
   void* y;
+  const GroupNormForward* norm;
 };
 
 // float weights to be packed, as described above, into bfloat16 `panels`: outputs and inputs filled up to multiples of 32.

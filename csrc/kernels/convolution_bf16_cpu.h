@@ -9,6 +9,7 @@
 #include "bf16_products_cpu.h"
 #include "buffer.h"
 #include "convolution.h"
+#include "group_norm_cpu.h"
 
 #if defined(DISPR_HAS_BF16_PRODUCTS) && defined(__AMX_BF16__)
 #define DISPR_HAS_BRIEF_CONVOLUTION
@@ -38,30 +39,42 @@ struct Bordered {
   int64_t shift(int64_t w) const { return w * (copies == 1 ? channels : copy()); }
 };
 
-// Copies plane d of the border's planes, of all copies.
-inline void border_plane(const Bordered& b, int64_t d, const Bfloat16* x, Bfloat16* to) {
-  const auto zero = [](Bfloat16* from, int64_t count) { __builtin_memset(from, 0, size_t(count) * 2); };
-  const auto voxels = [&](const Bfloat16* from, Bfloat16* at, int64_t count) {
-    if (b.given == b.channels) return void(__builtin_memcpy(at, from, size_t(count * b.channels) * 2));
-    for (int64_t i = 0; i < count; ++i) {
-      __builtin_memcpy(at + i * b.channels, from + i * b.given, size_t(b.given) * 2);
-      zero(at + i * b.channels + b.given, b.channels - b.given);
+inline void set_zero(Bfloat16* from, int64_t count) { __builtin_memset(from, 0, size_t(count) * 2); }
+
+// Writes plane d of the planes within a border, of all copies. put(voxel, count, to) writes neighbouring voxels of the
+// volume; the copies moved to either side take them from the one that is not.
+template <class Put>
+inline void border_plane(const Bordered& b, int64_t d, Bfloat16* to, Put&& put) {
+  const int64_t line = b.line * b.channels, voxel = b.channels;
+  for (int64_t h = 0; h < b.height + 2; ++h) {
+    Bfloat16* at[3];
+    for (int64_t i = 0; i < b.copies; ++i) at[i] = to + i * b.copy() + d * b.plane() + h * line;
+    if (d == 0 || d > b.depth || h == 0 || h > b.height) {
+      for (int64_t i = 0; i < b.copies; ++i) set_zero(at[i], line);
+      continue;
     }
-  };
-  for (int64_t shift = 0; shift < b.copies; ++shift)
-    for (int64_t h = 0; h < b.height + 2; ++h) {
-      Bfloat16* at = to + shift * b.copy() + d * b.plane() + h * b.line * b.channels;
-      if (d == 0 || d > b.depth || h == 0 || h > b.height) {
-        zero(at, b.line * b.channels);
-        continue;
-      }
-      const Bfloat16* from = x + ((d - 1) * b.height + h - 1) * b.width * b.given;
-      const bool before = b.copies == 1 || shift == 0, behind = b.copies == 1 || shift == 2;
-      const int64_t skipped = b.copies == 3 && shift == 2, count = b.width - (b.copies == 3 && shift != 1);
-      if (before) zero(at, b.channels);
-      voxels(from + skipped * b.given, at + before * b.channels, count);
-      if (behind) zero(at + (before + count) * b.channels, b.channels);
+    const int64_t first = ((d - 1) * b.height + h - 1) * b.width;
+    if (b.copies == 1) {
+      set_zero(at[0], voxel);
+      put(first, b.width, at[0] + voxel);
+      set_zero(at[0] + line - voxel, voxel);
+    } else {
+      put(first, b.width, at[1]);
+      set_zero(at[0], voxel);
+      __builtin_memcpy(at[0] + voxel, at[1], size_t(line - voxel) * 2);
+      __builtin_memcpy(at[2], at[1] + voxel, size_t(line - voxel) * 2);
+      set_zero(at[2] + line - voxel, voxel);
     }
+  }
+}
+
+// Neighbouring voxels as they are, each filled up with zeros.
+inline void copy_voxels(const Bordered& b, const Bfloat16* from, int64_t count, Bfloat16* to) {
+  if (b.given == b.channels) return void(__builtin_memcpy(to, from, size_t(count * b.channels) * 2));
+  for (int64_t i = 0; i < count; ++i) {
+    __builtin_memcpy(to + i * b.channels, from + i * b.given, size_t(b.given) * 2);
+    set_zero(to + i * b.channels + b.given, b.channels - b.given);
+  }
 }
 
 // Sums of 32 voxels from number `first` of a plane on, by 32 outputs; `b` are the two panels of these.
@@ -116,15 +129,28 @@ inline void convolve_plane(const BriefConvolution& a, const Bordered& from, cons
 
 void convolution_brief(const BriefConvolution& a, const Parallel& parallel) {
   const Bordered b(a);
-  const int64_t volume = a.depth * a.height * a.width;
+  const int64_t volume = a.depth * a.height * a.width, planes = a.depth + 2;
   const int64_t together = smaller(a.samples, larger(1, kBorderedElements / larger(1, b.elements())));
   const Buffer<Bfloat16> bordered(together * b.elements());
+  const GroupNormShape shape{a.samples, a.in_channels, volume, a.norm ? a.norm->shape.groups : 1, true};
+  const Cut cut(shape, Lanes<FloatVector>::count);
+  const int64_t normed = a.norm ? 1 : 0;
+  const Buffer<double> mean(normed * cut.partials()), m2(normed * cut.partials());
+  const Affine<float> affine(normed * a.samples * cut.stride);
+
   for (int64_t start = 0; start < a.samples; start += together) {
-    const int64_t here = smaller(together, a.samples - start), planes = a.depth + 2;
-    parallel_for(parallel, here * planes, b.plane() * b.copies / 8, [&](int64_t task) {
+    const int64_t here = smaller(together, a.samples - start);
+    if (a.norm) prepare<FloatVector, Bfloat16>(*a.norm, cut, start, here, affine, mean, m2, parallel);
+    parallel_for(parallel, here * planes, b.plane() * (1 + 4 * normed), [&](int64_t task) {
       const int64_t n = task / planes;
-      border_plane(b, task % planes, static_cast<const Bfloat16*>(a.x) + (start + n) * volume * a.in_channels,
-                   bordered + n * b.elements());
+      const Bfloat16* x = static_cast<const Bfloat16*>(a.x) + (start + n) * volume * a.in_channels;
+      border_plane(b, task % planes, bordered + n * b.elements(), [&](int64_t voxel, int64_t count, Bfloat16* to) {
+        const Bfloat16* from = x + voxel * a.in_channels;
+        if (!a.norm) return copy_voxels(b, from, count, to);
+        if (b.given < b.channels) set_zero(to, count * b.channels);
+        activate_rows<FloatVector, Bfloat16>(b.given, from, nullptr, to, b.channels, count, affine,
+                                             cut.table(start + n));
+      });
     });
     parallel_for(parallel, here * a.depth, a.height * a.width * a.out_channels * 4, [&](int64_t task) {
       const int64_t n = task / a.depth, d = task % a.depth;

@@ -249,39 +249,54 @@ struct Affine {
   }
 };
 
+// One vector: normalised, modulated, activated and, with a residual, summed.
+template <class V, class S, class Width>
+DISPR_INLINE void activate_vector(const S* x, const S* residual, S* y, V centre, V gain, V offset, Width width) {
+  V result = silu_for<S>((load<V>(x, width) - centre) * gain + offset);
+  if (residual) result += load<V>(residual, width);
+  store(y, result, width);
+}
+
+// Channels-last rows: `rows` voxels, those of y `y_step` apart; `table` is the sample's place in the affine table.
 template <class V, class S>
-inline void activate(const Cut& cut, const Slice& slice, const S* x, const S* residual, S* y,
-                     const Affine<ScalarOf<V>>& affine) {
-  const auto one = [&](int64_t i, V centre, V gain, V offset, auto width) {
-    const V u = (load<V>(x + i, width) - centre) * gain + offset;
-    V result = silu_for<S>(u);
-    if (residual) result += load<V>(residual + i, width);
-    store(y + i, result, width);
-  };
-  const int64_t table = cut.table(slice.n) + slice.channel, channels = cut.shape.channels;
-  if (!cut.shape.channels_last) {
-    const V centre = V{} + affine.centre[table], gain = V{} + affine.gain[table], offset = V{} + affine.offset[table];
-    for_each_vector<V>(
-        slice.count, [&](int64_t i, auto width) { one(slice.offset + i, centre, gain, offset, width); });
-    return;
-  }
-  const auto columns = [&](auto strip, int64_t first, int64_t rows, int64_t c, auto width) {
+inline void activate_rows(int64_t channels, const S* x, const S* residual, S* y, int64_t y_step, int64_t rows,
+                          const Affine<ScalarOf<V>>& affine, int64_t table) {
+  constexpr int64_t L = Lanes<V>::count;
+  for_each_strip<V>(channels, [&](auto strip, int64_t c, auto width) {
     constexpr int K = decltype(strip)::value;
     V centre[K], gain[K], offset[K];
     DISPR_UNROLL_FULLY
     for (int k = 0; k < K; ++k) {
-      centre[k] = load<V>(affine.centre + table + c + k * Lanes<V>::count, Whole{});
-      gain[k] = load<V>(affine.gain + table + c + k * Lanes<V>::count, Whole{});
-      offset[k] = load<V>(affine.offset + table + c + k * Lanes<V>::count, Whole{});
+      centre[k] = load<V>(affine.centre + table + c + k * L, Whole{});
+      gain[k] = load<V>(affine.gain + table + c + k * L, Whole{});
+      offset[k] = load<V>(affine.offset + table + c + k * L, Whole{});
     }
-    for (int64_t r = first; r < first + rows; ++r)
+    for (int64_t r = 0; r < rows; ++r)
       DISPR_UNROLL_FULLY
-      for (int k = 0; k < K; ++k)
-        one(slice.offset + r * channels + c + k * Lanes<V>::count, centre[k], gain[k], offset[k], width);
-  };
+      for (int k = 0; k < K; ++k) {
+        const int64_t at = r * channels + c + k * L;
+        activate_vector<V>(x + at, residual ? residual + at : nullptr, y + r * y_step + c + k * L, centre[k], gain[k],
+                           offset[k], width);
+      }
+  });
+}
+
+template <class V, class S>
+inline void activate(const Cut& cut, const Slice& slice, const S* x, const S* residual, S* y,
+                     const Affine<ScalarOf<V>>& affine) {
+  const int64_t table = cut.table(slice.n) + slice.channel, channels = cut.shape.channels;
+  const auto behind = [&](int64_t i) { return residual ? residual + slice.offset + i : nullptr; };
+  if (!cut.shape.channels_last) {
+    const V centre = V{} + affine.centre[table], gain = V{} + affine.gain[table], offset = V{} + affine.offset[table];
+    for_each_vector<V>(slice.count, [&](int64_t i, auto width) {
+      activate_vector<V>(x + slice.offset + i, behind(i), y + slice.offset + i, centre, gain, offset, width);
+    });
+    return;
+  }
   for (int64_t r = 0; r < slice.count; r += cut.block) {
-    const int64_t rows = smaller(cut.block, slice.count - r);
-    for_each_strip<V>(channels, [&](auto strip, int64_t c, auto width) { columns(strip, r, rows, c, width); });
+    const int64_t at = r * channels;
+    activate_rows<V>(channels, x + slice.offset + at, behind(at), y + slice.offset + at, channels,
+                     smaller(cut.block, slice.count - r), affine, table);
   }
 }
 
@@ -300,26 +315,33 @@ inline void normalisation(const Cut& cut, int64_t first, int64_t here, const S* 
   });
 }
 
+// Pass 1 over `here` samples from `first` on, into the table of what pass 2 does to each channel.
 template <class V, class S>
-void group_norm_forward_as(const GroupNormForward& args, const Parallel& parallel) {
+inline void prepare(const GroupNormForward& args, const Cut& cut, int64_t first, int64_t here, const Affine<ScalarOf<V>>& affine,
+                    const Buffer<double>& mean, const Buffer<double>& m2, const Parallel& parallel) {
   using T = ScalarOf<V>;
   const auto at = [](const void* values, int64_t i) { return values ? double(static_cast<const T*>(values)[i]) : 0.0; };
+  const int64_t channels = args.shape.channels, groups = args.shape.groups;
+  normalisation<V>(cut, first, here, static_cast<const S*>(args.x), args.eps, mean, m2, parallel,
+                   [&](int64_t n, int64_t g, double centre, double rstd) {
+    if (args.mean) static_cast<T*>(args.mean)[n * groups + g] = T(centre);
+    if (args.rstd) static_cast<T*>(args.rstd)[n * groups + g] = T(rstd);
+    for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
+      affine.set(cut.table(n) + c, centre, rstd, at(args.weight, c), at(args.bias, c), at(args.scale, n * channels + c),
+                 at(args.shift, n * channels + c));
+  });
+}
+
+template <class V, class S>
+void group_norm_forward_as(const GroupNormForward& args, const Parallel& parallel) {
   const Cut cut(args.shape, Lanes<V>::count);
-  const int64_t channels = args.shape.channels, groups = args.shape.groups, samples = args.shape.samples;
+  const int64_t samples = args.shape.samples, step = cut.samples_at_once();
   const Buffer<double> mean(cut.partials()), m2(cut.partials());
-  const Affine<T> affine(samples * cut.stride);
+  const Affine<ScalarOf<V>> affine(samples * cut.stride);
   const S *x = static_cast<const S*>(args.x), *residual = static_cast<const S*>(args.residual);
-  const int64_t step = cut.samples_at_once();
   for (int64_t first = 0; first < samples; first += step) {
     const int64_t here = smaller(step, samples - first);
-    normalisation<V>(cut, first, here, x, args.eps, mean, m2, parallel,
-                     [&](int64_t n, int64_t g, double centre, double rstd) {
-      static_cast<T*>(args.mean)[n * groups + g] = T(centre);
-      static_cast<T*>(args.rstd)[n * groups + g] = T(rstd);
-      for (int64_t c = g * cut.group_size(); c < (g + 1) * cut.group_size(); ++c)
-        affine.set(cut.table(n) + c, centre, rstd, at(args.weight, c), at(args.bias, c),
-                   at(args.scale, n * channels + c), at(args.shift, n * channels + c));
-    });
+    prepare<V, S>(args, cut, first, here, affine, mean, m2, parallel);
     parallel_for(parallel, here * cut.tasks, cut.work, [&](int64_t task) {
       activate<V>(cut, Slice(cut, first * cut.tasks + task), x, residual, static_cast<S*>(args.y), affine);
     });

@@ -1,12 +1,14 @@
-// The arithmetic that CPU and CUDA kernels share, tried on the CPU: joining moments, the online softmax, and the walk
-// of blocks and threads over a tensor. Prints what failed; exits with the number of failures.
+// The arithmetic that CPU and CUDA kernels share, tried on the CPU: joining moments, the online softmax, normal numbers
+// from counters, and the walk of blocks and threads over a tensor. Prints what failed; exits with the number of failures.
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <random>
 #include <vector>
 
 #include "../kernels/moments.h"
 #include "../kernels/online_softmax.h"
+#include "../kernels/random.h"
 #include "../kernels/walk.h"
 
 namespace {
@@ -119,11 +121,53 @@ void views() {
       }
 }
 
+struct NumberLanes {
+  using Float = float;
+  using Int = int32_t;
+  using Word = uint32_t;
+  static float number(int32_t v) { return float(v); }
+  static int32_t bits(float v) {
+    int32_t word;
+    std::memcpy(&word, &v, sizeof word);
+    return word;
+  }
+  static float from_bits(int32_t v) {
+    float number;
+    std::memcpy(&number, &v, sizeof number);
+    return number;
+  }
+};
+
+void normal_numbers() {
+  // numpy.random.Philox(key=0x123456789abcdef0fedcba9876543210).random_raw(8)
+  const uint64_t expected[8] = {0x4d3a6da236f90e99, 0x60fb5d250d541e37, 0xba7a85b3bcdf5f1a, 0xa4a602d40b26defc,
+                                0x82cfb18692ea163e, 0x216314e1025fce6a, 0xd4e77819c75b828c, 0x1ad83d83d694090b};
+  bool same = true;
+  for (uint64_t i = 0; i < 8; ++i)
+    same = same && philox(0xfedcba9876543210, 0x123456789abcdef0, i / 4).words[i % 4] == expected[i];
+  expect(same, "random bits are those of NumPy's Philox");
+
+  std::mt19937 generator(3);
+  double worst = 0;
+  for (int i = 0; i < 100000; ++i) {
+    const uint32_t ends[] = {0, 1, 0x7fffffff, 0x80000000, 0xdfffffff, 0xe0000000, 0xffffffff};
+    const uint32_t low = i < 49 ? ends[i % 7] : generator(), high = i < 49 ? ends[i / 7] : generator();
+    const Polar<NumberLanes> point = polar<NumberLanes>(low, high);
+    const double uniform = double(float((low >> 1) | 1)) / 2147483648.0;
+    const double angle = double(int32_t(high)) * 6.283185307179586 / 4294967296.0;
+    for (double error : {point.square / 2 + std::log(uniform), point.cosine - std::cos(angle), point.sine - std::sin(angle)})
+      worst = std::fabs(error) > worst ? std::fabs(error) : worst;
+    expect(point.square >= 0, "no square is negative");
+  }
+  expect(worst < 3e-6, "logarithm, cosine and sine are those of the library");
+}
+
 }  // namespace
 
 int main() {
   moments();
   softmax();
   views();
+  normal_numbers();
   return failures;
 }

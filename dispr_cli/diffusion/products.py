@@ -47,8 +47,9 @@ class _Recorder(TorchDispatchMode):
         if name == "convolution":
             self.products.append(_convolution(args, lambda: func(*args, **named)))
         elif name in ("convolution_3d", "convolution_3d_brief"):
-            x, weight, bias = (_rounded(given, name.endswith("brief")) for given in args[:3])
-            self.products.append(_convolution((x, weight), lambda: F.conv3d(x, weight, bias, padding=1)))
+            self.products.append(_own_convolution(args[0], args[1], args[2], name.endswith("brief")))
+        elif name == "norm_convolution_3d_brief":  # what it convolves has the shape of x
+            self.products.append(_own_convolution(args[0], args[7], args[8], True))
         elif name == "patch_projection":
             self.products.append(_projection(*args))
         elif name in MATRIX_PRODUCTS:
@@ -85,6 +86,11 @@ def attention_products(x: torch.Tensor, heads: int, _groups: int, *parameters: A
         _product_into("mix", torch.bmm, scores, q, fused=(q, q)),
         _product_into("projection", torch.mm, tokens, of_proj),
     ]
+
+
+def _own_convolution(x: Any, weight: Any, bias: Any, brief: bool) -> Product:
+    x, weight, bias = (_rounded(given, brief) for given in (x, weight, bias))
+    return _convolution((x, weight), lambda: F.conv3d(x, weight, bias, padding=1))
 
 
 def _rounded(given: Any, brief: bool) -> Any:

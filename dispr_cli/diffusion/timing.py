@@ -101,7 +101,7 @@ def time_call(method: DiffusionMethod, batch: int, repeats: int = 9, compiled: b
             lambda: network(*inputs),
             lambda: [product.run() for product in products],
             plain,
-            *([lambda: fast(*inputs)] if fast else []),
+            *([lambda: fast(*inputs)] if fast is not None else []),
         ]
         seconds = calls_in_turns(runs, device, repeats)
         alone = calls_in_turns([product.run for product in products], device, repeats)

@@ -19,9 +19,9 @@ from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
 from dispr_cli.diffusion.ops import (
     attention_3d,
-    convolution_3d,
     group_norm_silu,
     linear_rows,
+    norm_convolution_3d,
     patch_projection,
 )
 
@@ -45,6 +45,18 @@ class Norm(nn.Module):
     ) -> torch.Tensor:
         """SiLU(GroupNorm(x) (1 + scale) + shift)."""
         return group_norm_silu(x, self.groups, self.weight, self.bias, EPS, scale, shift)
+
+    def convolve(
+        self,
+        x: torch.Tensor,
+        convolution: nn.Conv3d,
+        scale: torch.Tensor | None = None,
+        shift: torch.Tensor | None = None,
+        residual: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Convolve what :meth:`forward` returns, and add ``residual``."""
+        norm = (self.groups, self.weight, self.bias, EPS, scale, shift)
+        return norm_convolution_3d(x, *norm, convolution.weight, convolution.bias, residual)
 
 
 class RowLinear(nn.Linear):
@@ -101,8 +113,8 @@ class ResidualBlock3d(nn.Module):
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """(N, C, D, H, W), (N, E) -> the shape of x."""
         scale, shift = self.modulation(embedding).chunk(2, dim=1)
-        h = convolution_3d(self.norm1(x), self.conv1.weight, self.conv1.bias)
-        return convolution_3d(self.norm2(h, scale, shift), self.conv2.weight, self.conv2.bias, x)
+        h = self.norm1.convolve(x, self.conv1)
+        return self.norm2.convolve(h, self.conv2, scale, shift, residual=x)
 
 
 class AttentionBlock(nn.Module):

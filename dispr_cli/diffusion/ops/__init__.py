@@ -10,6 +10,7 @@ from dispr_cli.diffusion.ops.convolution import convolution_3d
 from dispr_cli.diffusion.ops.group_norm import group_norm_silu
 from dispr_cli.diffusion.ops.library import KernelsStatus, kernels_status
 from dispr_cli.diffusion.ops.noise import noise_blocks, normal_noise
+from dispr_cli.diffusion.ops.norm_convolution import norm_convolution_3d
 from dispr_cli.diffusion.ops.patches import patch_projection
 from dispr_cli.diffusion.ops.rows import linear_rows
 
@@ -21,6 +22,7 @@ __all__ = [
     "kernels_status",
     "linear_rows",
     "noise_blocks",
+    "norm_convolution_3d",
     "normal_noise",
     "patch_projection",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,26 +11,42 @@ from torch import Tensor
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.prepared import prepared
 
+_NORM = "int num_groups, Tensor norm_weight, Tensor norm_bias, float eps, Tensor? scale, Tensor? shift"
+_PACKED = "Tensor panels, Tensor? bias, Tensor? residual, int outputs"
+
 
 def register(library: torch.library.Library, convolves: Callable[[], bool]) -> None:
-    """Put the choice under the public operator's name; ``convolves`` tells whether ours is there now."""
+    """Put the choice under the public operators' names; ``convolves`` tells whether ours is there now."""
     library.define("pack_convolution(Tensor weight) -> Tensor")
-    library.define(
-        "convolve_packed(Tensor x, Tensor panels, Tensor? bias, Tensor? residual, int outputs) -> Tensor"
-    )
+    library.define(f"convolve_packed(Tensor x, {_PACKED}) -> Tensor")
+    library.define(f"norm_convolve_packed(Tensor x, {_NORM}, {_PACKED}) -> Tensor")
 
     def convolution_3d_brief(
         x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None
     ) -> Tensor:
         if not convolves():
-            return plain.convolution_3d_brief(x, weight, bias, residual)
+            return plain.convolution_3d_brief(x, prepared(weight, _rounded), bias, residual)
         panels = prepared(weight, _packed)
         y: Tensor = torch.ops.dispr.convolve_packed(x.bfloat16(), panels, bias, residual, weight.shape[0])
         return y
 
+    def norm_convolution_3d_brief(x: Tensor, *given: Any) -> Tensor:
+        *norm, weight, bias, residual = given
+        if not convolves():
+            h, _, _ = torch.ops.dispr.group_norm_silu(x.bfloat16(), *norm)
+            return plain.convolution_3d_brief(h, prepared(weight, _rounded), bias, residual)
+        packed = (prepared(weight, _packed), bias, residual, weight.shape[0])
+        y: Tensor = torch.ops.dispr.norm_convolve_packed(x.bfloat16(), *norm, *packed)
+        return y
+
     library.impl("convolution_3d_brief", convolution_3d_brief, "CPU")
+    library.impl("norm_convolution_3d_brief", norm_convolution_3d_brief, "CPU")
 
 
 def _packed(weight: Tensor) -> Tensor:
     panels: Tensor = torch.ops.dispr.pack_convolution(weight.float())
     return panels
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    return weight.bfloat16()

@@ -20,6 +20,7 @@ LEFT_TO_PYTORCH = (
     plain.convolution_3d,
     plain.convolution_3d_brief,
     plain.linear_rows,
+    plain.norm_convolution_3d_brief,
     plain.patch_projection,
 )
 """What cuDNN and cuBLAS do as well or better; csrc/README.md says by how much."""

@@ -22,10 +22,16 @@ KERNELS_VARIABLE = "DISPR_KERNELS"
 INSTRUCTION_SETS = ("amx", "avx512_bf16", "avx512", "avx2", "generic")
 """Names of the CPU kernels that a build may hold, the most wanted first."""
 
+_SCHEMAS_KNOWN = b"dispr_schemas_2"
+"""What a library exports that was built for the schemas below; csrc/bindings.cpp."""
+
 _TAGS = (torch.Tag.needs_fixed_stride_order, torch.Tag.pt2_compliant_tag)
 _BLOCK = (
     "Tensor x, int num_heads, int num_groups, Tensor norm_weight, Tensor norm_bias, Tensor qkv_weight, "
     "Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, float eps"
+)
+_NORM = (
+    "Tensor x, int num_groups, Tensor norm_weight, Tensor norm_bias, float eps, Tensor? scale, Tensor? shift"
 )
 _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.group_norm_silu: "(Tensor x, int num_groups, Tensor weight, Tensor bias, float eps, "
@@ -36,6 +42,7 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
     plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.convolution_3d_brief: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
+    plain.norm_convolution_3d_brief: f"({_NORM}, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
     "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
     plain.linear_rows: "(Tensor x, Tensor weight, Tensor? bias) -> Tensor",
@@ -166,6 +173,9 @@ def _load_native() -> tuple[ctypes.CDLL | None, str | None]:
     if not path.exists():
         return None, _why_not_built(path)
     try:
+        built = path.read_bytes()
+        if b"dispr_instruction_set" in built and _SCHEMAS_KNOWN not in built:
+            return None, f"{path} was built for another version of dispr; reinstall dispr"
         torch.ops.load_library(str(path))
         native = ctypes.CDLL(str(path))
     except OSError as error:

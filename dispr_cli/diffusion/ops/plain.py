@@ -154,6 +154,23 @@ def convolution_3d_brief(
     return convolution_3d(x.bfloat16(), weight, bias, None if residual is None else residual.bfloat16())
 
 
+def norm_convolution_3d_brief(
+    x: Tensor,
+    num_groups: int,
+    norm_weight: Tensor,
+    norm_bias: Tensor,
+    eps: float,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    residual: Tensor | None,
+) -> Tensor:
+    """As :func:`group_norm_silu`, then :func:`convolution_3d_brief`."""
+    h, _, _ = group_norm_silu(x.bfloat16(), num_groups, norm_weight, norm_bias, eps, scale, shift)
+    return convolution_3d_brief(h, weight, bias, residual)
+
+
 def patch_rows(x: Tensor, side: int) -> Tensor:
     """One row for each patch of ``side``³ voxels, voxel by voxel: (N, C, D, H, W) -> (M, side³ C)."""
     N, C, D, H, W = x.shape

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-_State = tuple[int, int]
-_MADE: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_Made = dict[Callable[[Tensor], Tensor], tuple[tuple[int, int], Tensor]]
+_MADE: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # parameter -> _Made
 
 
 def prepared(parameter: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
@@ -22,14 +22,13 @@ def prepared(parameter: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
     parameter
         A tensor that is used again and again, as a network's weights are.
     make
-        Always the same function for the same parameter.
+        A function of its own, not a lambda: what it made is found by it.
     """
     if parameter.is_inference():
         return make(parameter)
-    state: _State = (parameter._version, parameter.data_ptr())
-    known = _MADE.get(parameter)
+    state = (parameter._version, parameter.data_ptr())
+    of_parameter: _Made = _MADE.setdefault(parameter, {})
+    known = of_parameter.get(make)
     if known is None or known[0] != state:
-        known = (state, make(parameter))
-        _MADE[parameter] = known
-    made: Tensor = known[1]
-    return made
+        known = of_parameter[make] = (state, make(parameter))
+    return known[1]

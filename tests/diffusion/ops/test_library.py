@@ -45,6 +45,18 @@ def test_a_damaged_library_is_a_reason_and_not_a_traceback(tmp_path: Path) -> No
     assert str(status["reason"]).endswith("reinstall dispr")
 
 
+def test_kernels_of_another_version_are_not_loaded(tmp_path: Path) -> None:
+    status = kernels_status()
+    if not status["built"]:
+        pytest.skip("the kernels are not built")
+    other = tmp_path / "_kernels.so"
+    built = Path(str(status["path"])).read_bytes()
+    other.write_bytes(built.replace(b"dispr_schemas_", b"dispr_anything"))
+    status = status_with(str(other))
+    assert status["built"] is False
+    assert status["reason"] == f"{other} was built for another version of dispr; reinstall dispr"
+
+
 def test_loaded_kernels_name_their_file_and_instruction_set() -> None:
     status = kernels_status()
     if not status["built"]:
