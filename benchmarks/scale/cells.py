@@ -49,9 +49,10 @@ def many_cells(count: int) -> Path:
 def tiny_weights() -> Path:
     """Return weights of a network so small that what is around it shows; it has learned nothing."""
     path = PLACE / "tiny.safetensors"
-    PLACE.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    save_denoiser(path, VolumeDenoiser(TINY).eval(), {"data": "none"})
+    if not path.exists():
+        PLACE.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        save_denoiser(path, VolumeDenoiser(TINY).eval(), {"data": "none"})
     return path
 
 
