@@ -150,7 +150,7 @@ def test_runs_started_at_once_on_one_store_all_end_right(
 
 
 def test_other_ways_of_computing_draw_the_same_shapes() -> None:
-    """What docs/reliability.md promises across number formats and instruction sets, with the shipped weights."""
+    """What docs/reliability.md promises across number formats and instruction sets."""
     reference = agreement.drawn_apart(agreement.REFERENCE, 1, 2)
     assert reference.any()
     for name in ("bfloat16", "float32, plain PyTorch, AVX2"):
