@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.config import DenoiserConfig, TrainingConfig
+from dispr_cli.config import METHODS, DenoiserConfig, TrainingConfig
 from dispr_cli.errors import ConfigError
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.training_settings import settings_of
@@ -106,9 +106,12 @@ def train_on_folder(
         If the folder, the settings or the weights to start from cannot be used.
     """
     from dispr_cli.diffusion.folder import read_training_cells
+    from dispr_cli.diffusion.processes import launched
 
     if method not in TRAINED:
         raise ConfigError(f"--method {method} is not trained; those that are: {', '.join(TRAINED)}")
+    if method != METHODS[0] and launched().count > 1:
+        raise ConfigError(f"--method {method} is trained by one process: call dispr without torchrun")
     cells = read_training_cells(
         data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
     )
@@ -129,6 +132,7 @@ def split_held_out(names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
 def _train_ours(job: TrainingJob) -> None:
     from dispr_cli.diffusion.checkpoint import load_denoiser
     from dispr_cli.diffusion.device import choose_autocast, choose_device
+    from dispr_cli.diffusion.processes import joined
     from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
 
     config = settings_of(TrainingConfig, job.values)
@@ -137,19 +141,22 @@ def _train_ours(job: TrainingJob) -> None:
     start = None
     if job.init is not None:
         start = load_denoiser(None if job.init == "default" else Path(job.init)).denoiser
-    job.announce(device, autocast)
-    train_denoiser(
-        job.learned,
-        job.out,
-        config,
-        start.config if start is not None else DenoiserConfig(),
-        device=device,
-        autocast=autocast is not None,
-        held_out=job.held_out,
-        start_from=start,
-        provenance={"data": job.data, "init": job.init or "random"},
-        events=TrainingEvents(job.events.progress, job.events.held_out),
-    )
+    with joined(device) as processes:
+        if processes.is_first:
+            job.announce(device, autocast)
+        train_denoiser(
+            job.learned,
+            job.out,
+            config,
+            start.config if start is not None else DenoiserConfig(),
+            device=device,
+            autocast=autocast is not None,
+            held_out=job.held_out,
+            start_from=start,
+            provenance={"data": job.data, "init": job.init or "random"},
+            events=TrainingEvents(job.events.progress, job.events.held_out),
+            processes=processes,
+        )
 
 
 def _train_dispr2022(job: TrainingJob) -> None:

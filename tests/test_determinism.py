@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.scale import agreement
 from dispr_cli.config import ReconstructConfig
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
@@ -147,3 +148,15 @@ def test_runs_started_at_once_on_one_store_all_end_right(
     assert contents(open_store(out)) == contents(calm)
     assert verify_store(out).damages == []
     assert not [*tmp_path.glob(".*.partial")]
+
+
+def test_other_ways_of_computing_draw_the_same_shapes() -> None:
+    """What docs/reliability.md promises across number formats and instruction sets."""
+    reference = agreement.drawn_apart(agreement.REFERENCE, 1, 2)
+    assert reference.any()
+    for name in ("bfloat16", "float32, plain PyTorch, AVX2"):
+        found = agreement.compared(agreement.drawn_apart(name, 1, 2), reference)
+        assert found["iou_least"] > 0.98, (name, found)
+        assert found["volume_difference_most"] < 0.02, (name, found)
+    # Two samples of one cell differ far more: the tolerance means something.
+    assert agreement.between_samples(reference) < 0.9

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.scale.cells import PLACE, many_cells, write_result
+from benchmarks.scale.cells import PLACE, many_cells
+from benchmarks.scale.machine import write_result
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.volumes.create import create_or_resume

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale.cells import PLACE, many_cells, write_result
+from benchmarks.scale.cells import PLACE, many_cells
+from benchmarks.scale.machine import write_result
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale import shard_task

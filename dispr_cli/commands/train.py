@@ -84,8 +84,10 @@ def train(
 
     The state of an unfinished training lies beside the weights; give the same command again to go on.
     Each method has settings of its own for --config; a name it does not know is answered with the list.
+    On several GPUs: torchrun --nproc-per-node 4 -m dispr_cli train ...; they share every batch.
     """
     from dispr_cli.commands import watch
+    from dispr_cli.diffusion.processes import launched
     from dispr_cli.training import train_on_folder
     from dispr_cli.training_settings import read_settings
 
@@ -106,7 +108,10 @@ def train(
     }
     given = {name: value for name, value in options.items() if value is not None}
     watch.set_threads(threads)
-    watch.warn_without_kernels()
-    with watch.TrainingProgress(quiet) as events:
+    speaks = launched().is_first
+    if speaks:
+        watch.warn_without_kernels()
+    with watch.TrainingProgress(quiet or not speaks) as events:
         train_on_folder(method, data, out, {**read_settings(settings), **given}, init, events)
-    typer.echo(f"weights: {out}")
+    if speaks:
+        typer.echo(f"weights: {out}")

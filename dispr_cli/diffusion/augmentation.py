@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.conditioning import FOCAL_SLICE
+from dispr_cli.diffusion.processes import ALONE, Processes
 
 
 class Examples(NamedTuple):
@@ -54,30 +55,44 @@ class Randomness:
         Draws the numbers of each example, on the CPU: the same examples on every device.
     many
         Draws those of each voxel on the device that uses them.
+    processes
+        Who shares the batch: the numbers of all its examples are drawn, those of this process returned.
     """
 
     few: torch.Generator
     many: torch.Generator
+    processes: Processes = ALONE
 
     @staticmethod
-    def of_step(seed: int, step: int, device: torch.device) -> Randomness:
+    def of_step(seed: int, step: int, device: torch.device, processes: Processes = ALONE) -> Randomness:
         """All of a step's randomness follows from (seed, step), so a training can be resumed."""
         # torch's CPU generator reads 32 bits of a seed, so both numbers are mixed into as many.
         number = int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
         few = torch.Generator().manual_seed(number)
-        return Randomness(few, torch.Generator(device).manual_seed(number))
+        return Randomness(few, torch.Generator(device).manual_seed(number), processes)
 
     def normal(self, n: int, sd: float) -> torch.Tensor:
         """(n,) numbers for the examples, on the CPU."""
-        return torch.randn(n, generator=self.few) * sd
+        return self.processes.share(torch.randn(n * self.processes.count, generator=self.few)) * sd
+
+    def choose(self, odds: torch.Tensor, n: int) -> torch.Tensor:
+        """(n,) indices of examples, drawn by their odds, on the CPU."""
+        chosen = torch.multinomial(odds, n * self.processes.count, replacement=True, generator=self.few)
+        return self.processes.share(chosen)
+
+    def quantiles(self, n: int) -> torch.Tensor:
+        """(n,) numbers in [0, 1) spread evenly over the whole batch, on the CPU."""
+        places = torch.arange(n * self.processes.count)
+        return (self.processes.share(places) + self.uniform(n)) / len(places)
 
     def uniform(self, n: int) -> torch.Tensor:
         """(n,) numbers in [0, 1) for the examples, on the CPU."""
-        return torch.rand(n, generator=self.few)
+        return self.processes.share(torch.rand(n * self.processes.count, generator=self.few))
 
     def field(self, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:
         """Draw standard normal numbers for voxels or pixels, on the device."""
-        return torch.randn(shape, generator=self.many, device=self.many.device)
+        whole = (shape[0] * self.processes.count, *shape[1:])
+        return self.processes.share(torch.randn(whole, generator=self.many, device=self.many.device))
 
 
 def in_plane_maps(n: int, config: TrainingConfig, random: Randomness) -> tuple[torch.Tensor, torch.Tensor]:

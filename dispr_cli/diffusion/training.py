@@ -22,9 +22,10 @@ from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
 from dispr_cli.diffusion.schedule import flow_time
-from dispr_cli.errors import WeightsError
+from dispr_cli.errors import ConfigError, WeightsError
 
 MOST_WEIGHT = 10.0
 """Bound on the loss weight of low noise levels, where little is left to learn."""
@@ -57,6 +58,8 @@ class Trainer:
         What is trained on.
     odds
         (len(cells),) relative odds of each cell to be drawn; equal if None.
+    processes
+        Who shares every batch; all are given the same.
     """
 
     def __init__(
@@ -67,7 +70,14 @@ class Trainer:
         device: torch.device,
         autocast: bool = False,
         odds: NDArray[np.floating] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
+        if config.batch_size % processes.count:
+            raise ConfigError(
+                f"a batch of {config.batch_size} cannot be shared evenly by {processes.count} processes: "
+                "give a --batch-size that can"
+            )
+        self.processes = processes
         self.odds = torch.ones(len(cells)) if odds is None else torch.from_numpy(odds).float()
         self.num_cells, self.resident = len(cells), cells.resident(device)
         self.config, self.device, self.autocast = config, device, autocast
@@ -113,7 +123,7 @@ class Trainer:
         """
         started = time.monotonic()
         while self.step < self.num_steps:
-            if time.monotonic() > until:
+            if until < float("inf") and self.processes.any(time.monotonic() > until, self.device):
                 return False
             loss = self._take_step()
             # Reading a loss waits for the device, which should rather have the next steps queued.
@@ -124,26 +134,29 @@ class Trainer:
         return True
 
     def _take_step(self) -> torch.Tensor:
-        random = Randomness.of_step(self.config.seed, self.step, self.device)
+        random = Randomness.of_step(self.config.seed, self.step, self.device, self.processes)
         self._set_learning_rate()
         loss = self._loss(random)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        loss = loss.detach()
+        gradients = [p.grad for p in self.denoiser.parameters() if p.grad is not None]
+        self.processes.average([*gradients, loss])
         torch.nn.utils.clip_grad_norm_(self.denoiser.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        return loss.detach()
+        return loss
 
     def _loss(self, random: Randomness) -> torch.Tensor:
-        n = self.config.batch_size
-        chosen = torch.multinomial(self.odds, n, replacement=True, generator=random.few)
+        n = self.config.batch_size // self.processes.count
+        chosen = random.choose(self.odds, n)
         examples = augment(self.resident.examples(chosen, self.device), self.config, random)
         shape = self.denoiser.config
         target = to_field(examples.distance, shape.clip_distance)
         # Antithetic ln(sigma): quantiles spread over the batch instead of drawn independently.
-        quantile = (torch.arange(n) + random.uniform(n)) / n
-        log_sigma = shape.sigma_mean + shape.sigma_std * torch.special.ndtri(quantile.clamp(1e-4, 1 - 1e-4))
+        quantile = random.quantiles(n).clamp(1e-4, 1 - 1e-4)
+        log_sigma = shape.sigma_mean + shape.sigma_std * torch.special.ndtri(quantile)
         sigma = log_sigma.exp().to(self.device)
         noisy = target + sigma.view(-1, 1, 1, 1, 1) * random.field(target.shape)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):

@@ -17,10 +17,12 @@ from dispr_cli.config import DenoiserConfig, TrainingConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
 from dispr_cli.diffusion.sampler import sample_ddim
 from dispr_cli.diffusion.schedule import log_sigmas
 from dispr_cli.diffusion.training import Progress, Trainer
+from dispr_cli.errors import DisprError
 
 VALIDATIONS = 10
 """Held-out metrics are taken so many times in a run."""
@@ -72,6 +74,7 @@ def train_denoiser(
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
+    processes: Processes = ALONE,
 ) -> bool:
     """Train a denoiser and write its weights; go on where an earlier run stopped.
 
@@ -91,6 +94,8 @@ def train_denoiser(
         Written into the file, beside what this function knows.
     until
         Value of ``time.monotonic()`` at which to stop and save.
+    processes
+        Who shares every batch; the first of them speaks and writes.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def train_denoiser(
     """
     events = events or TrainingEvents()
     state = state_file(out)
-    trainer = Trainer(cells, config, denoiser_config, device, autocast, odds)
+    trainer = Trainer(cells, config, denoiser_config, device, autocast, odds, processes)
     if state.exists():
         trainer.resume(state)
     elif start_from is not None:
@@ -116,6 +121,8 @@ def train_denoiser(
 
     def observe(progress: Progress, average: VolumeDenoiser) -> None:
         nonlocal saved_at, validated
+        if not processes.is_first:
+            return
         events.progress(progress)
         events.average(progress, average)
         due = validations_due(progress.examples, progress.total)
@@ -129,9 +136,13 @@ def train_denoiser(
 
     try:
         complete = trainer.run(observe, until)
-    except KeyboardInterrupt:
-        trainer.save(state)
+    except (KeyboardInterrupt, DisprError):
+        # A lost process too leaves what the last whole step learned.
+        if processes.is_first:
+            trainer.save(state)
         raise
+    if not processes.is_first:
+        return complete
     if not complete:
         trainer.save(state)
         return False
