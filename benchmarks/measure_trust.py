@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.non_cells import as_cell as cell_of
-from benchmarks.non_cells import drawn_non_cells, found_non_cells
-from benchmarks.score_folds import NUM_FOLDS, as_cell, occupancy_of
+from benchmarks.non_cells import as_cell, drawn_non_cells, found_non_cells
+from benchmarks.score_folds import NUM_FOLDS
 from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
@@ -59,8 +58,8 @@ def draw(cells: TrainingCells, args: argparse.Namespace, sampler: SamplerConfig)
     for index in range(len(cells)):
         if cells.names[index] not in methods[fold[index]].checkpoint.provenance["held_out"]:
             raise SystemExit(f"{cells.names[index]}: fold{fold[index]} was trained on it")
-        samples = methods[fold[index]].reconstruct([as_cell(cells, index)], args.samples, seed=0)[0]
-        found.append(measure(samples, occupancy_of(cells, index)))
+        samples = methods[fold[index]].reconstruct([cells.cell(index)], args.samples, seed=0)[0]
+        found.append(measure(samples, cells.occupancy(index)))
         print(f"{index + 1} of {len(cells)}", flush=True)
     drawn = {name: np.stack([cell[name] for cell in found]) for name in found[0]}
     np.savez_compressed(args.drawn, key=key, **drawn)
@@ -192,7 +191,7 @@ def phantoms(count: int) -> dict[str, list[Cell]]:
     for phantom in generate_phantoms(count, PHANTOM_CLASSES, PHANTOM_SEED):
         kind = f"phantom {phantom.name.rsplit('_', 1)[0]}"
         image = phantom.image.astype(np.float32) / 255.0
-        groups.setdefault(kind, []).append(cell_of(phantom.name, image, phantom.mask > 127))
+        groups.setdefault(kind, []).append(as_cell(phantom.name, image, phantom.mask > 127))
     return groups
 
 
@@ -217,7 +216,7 @@ def main() -> None:
     args = parser.parse_args()
     cells, sampler = load_cells(args.cells), SamplerConfig(args.sampler, args.steps)
     fold, names = assign_folds(cells.names, NUM_FOLDS), list(cells.names)
-    real = [as_cell(cells, index) for index in range(len(cells))]
+    real = [cells.cell(index) for index in range(len(cells))]
 
     drawn = draw(cells, args, sampler)
     spread = {

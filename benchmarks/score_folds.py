@@ -18,29 +18,15 @@ import torch
 
 from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
-from dispr_cli.diffusion.dataset import STEPS_PER_VOXEL, TrainingCells, load_cells
+from dispr_cli.diffusion.dataset import load_cells
 from dispr_cli.diffusion.device import choose_device
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.inputs.cell import Cell
 from dispr_cli.shape.errors import iou, slice_iou
 from dispr_cli.shape.mesh import surface_area
 from dispr_cli.study.folds import assign_folds, class_of
 
 NUM_FOLDS = 5
 LEVEL = 127.5
-
-
-def as_cell(cells: TrainingCells, index: int) -> Cell:
-    """One packed cell as the methods take it."""
-    image = cells.image[index].astype(np.float32) / 255.0
-    mask = cells.outline[index] > 0
-    return Cell(cells.names[index], image, mask, None, Path(cells.names[index]), None, (0, 0, 64, 64), False)
-
-
-def occupancy_of(cells: TrainingCells, index: int) -> np.ndarray:
-    """Ground truth from the packed distances, exact at the surface."""
-    share = cells.distance[index].astype(np.float32) / STEPS_PER_VOXEL + 0.5
-    return np.round(np.clip(share, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def score(truth: np.ndarray, samples: np.ndarray) -> dict[str, float]:
@@ -126,8 +112,8 @@ def main() -> None:
                 checkpoint, SamplerConfig(args.sampler, steps), choose_device(args.device)
             )
             for index in np.flatnonzero(fold == k):
-                samples = method.reconstruct([as_cell(cells, index)], args.samples, seed=0)[0]
-                scores.append(score(occupancy_of(cells, index), samples))
+                samples = method.reconstruct([cells.cell(index)], args.samples, seed=0)[0]
+                scores.append(score(cells.occupancy(index), samples))
                 names.append(cells.names[index])
         result = {
             "steps": steps,

@@ -134,6 +134,7 @@ def _train_ours(job: TrainingJob) -> None:
     from dispr_cli.diffusion.device import choose_autocast, choose_device
     from dispr_cli.diffusion.processes import joined
     from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
+    from dispr_cli.trust_measurement import measure_trust
 
     config = settings_of(TrainingConfig, job.values)
     device = choose_device(config.device)
@@ -144,7 +145,7 @@ def _train_ours(job: TrainingJob) -> None:
     with joined(device) as processes:
         if processes.is_first:
             job.announce(device, autocast)
-        train_denoiser(
+        complete = train_denoiser(
             job.learned,
             job.out,
             config,
@@ -157,6 +158,8 @@ def _train_ours(job: TrainingJob) -> None:
             events=TrainingEvents(job.events.progress, job.events.held_out),
             processes=processes,
         )
+        if complete and processes.is_first:
+            measure_trust(job.out, job.learned, job.held_out, device, job.events.message)
 
 
 def _train_dispr2022(job: TrainingJob) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dispr_cli.diffusion.augmentation import Examples
 from dispr_cli.errors import InputError
+from dispr_cli.inputs.cell import GRID, Cell
 
 STEPS_PER_VOXEL = 10
 """Distances are stored in tenths of a voxel: ±12 voxels fit into int8."""
@@ -53,6 +54,16 @@ class TrainingCells:
         outline = torch.from_numpy(self.outline[index]).to(device).float() / STEPS_PER_VOXEL
         image = torch.from_numpy(self.image[index]).to(device).float() / 255.0
         return Examples(distance[:, None], outline, image)
+
+    def cell(self, index: int) -> Cell:
+        """Image and mask of one cell, as a method takes it."""
+        image, name = self.image[index].astype(np.float32) / 255.0, self.names[index]
+        return Cell(name, image, self.outline[index] > 0, None, Path(name), None, (0, 0, GRID, GRID), False)
+
+    def occupancy(self, index: int) -> NDArray[np.uint8]:
+        """Give the true volume of one cell, (64, 64, 64), as a method draws it: its surface is at 127.5."""
+        share = self.distance[index].astype(np.float32) / STEPS_PER_VOXEL + 0.5
+        return np.asarray(np.round(np.clip(share, 0.0, 1.0) * 255.0), np.uint8)
 
     def resident(self, device: torch.device) -> ResidentCells:
         """All cells as tensors, on a CUDA device if they fill less than half of its free memory."""

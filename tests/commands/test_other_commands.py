@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
+from dispr_cli.diffusion.trust import read_trust, trust_file
 from tests.commands.test_reconstruct import assert_told, dispr
 
 
@@ -62,6 +63,8 @@ def test_train_learns_from_a_folder_and_its_weights_work(phantom_folder: Path, t
     assert provenance["training"]["batch_size"] == 2
     assert set(provenance["held_out"]).isdisjoint({"nobody"})
     assert provenance["cells"] + len(provenance["held_out"]) == 7
+    assert read_trust(trust_file(out)).weights_sha256 == load_denoiser(out).sha256
+    assert "too few for intervals" in result.stderr
     assert_told(dispr("train", phantom_folder, "--out", out), "is there already", "--overwrite")
 
 
