@@ -105,7 +105,8 @@ class CellRow:
 
 _NUMBERS = (
     *("voxel_size_um", "unlike_training"),
-    *(f"{what}_voxels_{number}" for what in ("volume", "surface") for number in ("mean", "sd", "low", "high")),
+    *(f"volume_voxels_{number}" for number in ("mean", "sd", "low", "high")),
+    *(f"surface_voxels_{number}" for number in ("mean", "sd", "low", "high")),
 )
 """Columns of numbers."""
 
