@@ -21,10 +21,11 @@ def lowest(requirement: str) -> str:
 
 
 def main() -> None:
-    """Print one line for each dependency, of the program, its extras and its tests."""
+    """Print one line for each dependency of the program and its extras; the tools of tests are no user's."""
     project = tomllib.loads(PROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(one for name in extras if name != "lint" for one in extras[name])]
+    names = [name for name in extras if name not in ("test", "lint")]
+    wanted = [*project["dependencies"], *(one for name in names for one in extras[name])]
     print("\n".join(sorted({lowest(requirement) for requirement in wanted})))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from dispr_cli.diffusion.dataset import TrainingCells
+    from dispr_cli.diffusion.training_run import TrainingEvents
 
 PUBLISHED_TOPOLOGY_WEIGHT = 0.1
 """Weight of the topological loss in SHAPR + topology (arXiv 2203.01703)."""
@@ -72,6 +73,16 @@ class TrainingJob:
         held = 0 if self.held_out is None else len(self.held_out)
         self.events.message(
             f"{len(self.learned)} cells to learn from, {held} held out; {describe(device, autocast)}"
+        )
+
+    def heard(self) -> TrainingEvents:
+        """Whom a training tells what."""
+        from dispr_cli.diffusion.training_run import TrainingEvents
+
+        return TrainingEvents(
+            self.events.progress,
+            self.events.held_out,
+            resumed=lambda examples: self.events.message(f"going on after {examples:,} examples"),
         )
 
 
@@ -133,7 +144,7 @@ def _train_ours(job: TrainingJob) -> None:
     from dispr_cli.diffusion.checkpoint import load_denoiser
     from dispr_cli.diffusion.device import choose_autocast, choose_device
     from dispr_cli.diffusion.processes import joined
-    from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
+    from dispr_cli.diffusion.training_run import train_denoiser
     from dispr_cli.trust_measurement import measure_trust
 
     config = settings_of(TrainingConfig, job.values)
@@ -155,7 +166,7 @@ def _train_ours(job: TrainingJob) -> None:
             held_out=job.held_out,
             start_from=start,
             provenance={"data": job.data, "init": job.init or "random"},
-            events=TrainingEvents(job.events.progress, job.events.held_out),
+            events=job.heard(),
             processes=processes,
         )
         if complete and processes.is_first:
@@ -167,7 +178,6 @@ def _train_dispr2022(job: TrainingJob) -> None:
     from dispr_cli.baselines.dispr2022.training import train_dispr2022
     from dispr_cli.baselines.dispr2022.weights import load_dispr2022
     from dispr_cli.diffusion.device import choose_autocast, choose_device
-    from dispr_cli.diffusion.training_run import TrainingEvents
 
     if job.init == "default":
         raise ConfigError(
@@ -186,7 +196,7 @@ def _train_dispr2022(job: TrainingJob) -> None:
         held_out=job.held_out,
         start_from=None if job.init is None else load_dispr2022(Path(job.init)).network,
         provenance={"method": "dispr2022", "data": job.data, "init": job.init or "random"},
-        events=TrainingEvents(job.events.progress, job.events.held_out),
+        events=job.heard(),
     )
 
 
@@ -195,7 +205,6 @@ def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob],
         from dispr_cli.baselines.shapr.settings import ShaprConfig
         from dispr_cli.baselines.shapr.training import train_shapr
         from dispr_cli.diffusion.device import choose_autocast, choose_device
-        from dispr_cli.diffusion.training_run import TrainingEvents
 
         _refuse_init(method, job)
         config = settings_of(ShaprConfig, {"topology_weight": topology_weight, **job.values})
@@ -210,7 +219,7 @@ def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob],
             autocast=autocast is not None,
             held_out=job.held_out,
             provenance={"method": method, "data": job.data},
-            events=TrainingEvents(job.events.progress, job.events.held_out),
+            events=job.heard(),
         )
 
     return train

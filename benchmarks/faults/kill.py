@@ -89,16 +89,21 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
 
         def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
             out = place.folder / f"{number}" / "out.zarr"
-            victim, moment = chance.choice(("worker", "worker", "giver")), chance.uniform(0.0, seconds)
-            if victim == "giver":
-                killed = _killed_giver(place, out, address, moment)
-            else:
-                killed = _kill_a_worker_during(cluster, lambda: run(out), moment, chance)
-            cluster.scale(2)
+            victim, span, moments = chance.choice(("worker", "worker", "giver")), seconds, list[str]()
+            while f"killed a {victim}" not in moments:
+                shutil.rmtree(out, ignore_errors=True)
+                moment = chance.uniform(0.0, span)
+                if victim == "giver":
+                    killed = _killed_giver(place, out, address, moment)
+                else:
+                    killed = _kill_a_worker_during(cluster, lambda: run(out), moment, chance)
+                moments.append(f"killed a {victim}" if killed else TOO_LATE)
+                cluster.scale(2)
+                span /= 2  # As above.
             pending = run(out).pending
             lost = "cells are pending after the resume" if pending else what_is_lost(out, wanted)
             shutil.rmtree(out.parent, ignore_errors=True)
-            return [f"killed a {victim}" if killed else TOO_LATE], lost
+            return moments, lost
 
         yield trial
 

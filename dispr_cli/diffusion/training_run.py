@@ -52,12 +52,13 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class TrainingEvents:
-    """Who is told what."""
+    """Who is told what; `resumed` takes the examples that an earlier run has learned from."""
 
     progress: Callable[[Progress], None] = lambda progress: None
     held_out: Callable[[Progress, HeldOut], None] = lambda progress, metrics: None
     saved: Callable[[Path], None] = lambda path: None
     average: Callable[[Progress, VolumeDenoiser], None] = lambda progress, average: None
+    resumed: Callable[[int], None] = lambda examples: None
 
 
 def train_denoiser(
@@ -106,6 +107,8 @@ def train_denoiser(
     trainer = Trainer(cells, config, denoiser_config, device, autocast, odds, processes)
     if state.exists():
         trainer.resume(state)
+        if processes.is_first:
+            events.resumed(trainer.step * config.batch_size)
     elif start_from is not None:
         trainer.start_from(start_from)
     facts = {

@@ -31,6 +31,10 @@ _GARBLED = (
 )
 
 Scalar = str | int | float | bool | None
+_SCALARS = (str, int, float, bool, type(None))
+
+_LARGEST_VOXEL_UM = 1e9
+"""A kilometre; its cube is still a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,14 @@ class CellRow:
         return self.status.startswith(FAILED)
 
 
+_NUMBERS = (
+    *("voxel_size_um", "unlike_training"),
+    *(f"volume_voxels_{number}" for number in ("mean", "sd", "low", "high")),
+    *(f"surface_voxels_{number}" for number in ("mean", "sd", "low", "high")),
+)
+"""Columns of numbers."""
+
+
 def measured(row: CellRow, volumes: NDArray[np.uint8]) -> CellRow:
     """Return the row with the volumes of its samples, (S, Z, Y, X), counted in voxels."""
     if not row.is_done:
@@ -158,22 +170,32 @@ def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
         shard_rows = ShardRows(rows, int(content["shard_bytes"]), digest, is_sealed(content))
         if shard_rows.is_sealed and not is_intact(content):
             return None
-    except (
-        FileNotFoundError,
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-    ):
+    except _GARBLED:
         return None
     return shard_rows if [row.name for row in rows] == list(names) else None
 
 
 def _row(entry: dict[str, Any]) -> CellRow:
+    """Return what an entry says; an error of :data:`_GARBLED` where it holds what no row can hold."""
     box = entry["bounding_box"]
-    return CellRow(**{**entry, "bounding_box": None if box is None else tuple(map(int, box))})
+    row = CellRow(**{**entry, "bounding_box": None if box is None else tuple(box)})
+    for name in _NUMBERS:
+        value = getattr(row, name)
+        if value is None:
+            continue
+        if type(value) not in (int, float):
+            raise TypeError(name)
+        float(value)  # Refuses whole numbers that no table can reckon with.
+    size, corners = row.voxel_size_um, row.bounding_box
+    if size is not None and not 0.0 < size < _LARGEST_VOXEL_UM:
+        raise ValueError("voxel_size_um")
+    if corners is not None and (len(corners) != 4 or any(type(corner) is not int for corner in corners)):
+        raise TypeError("bounding_box")
+    if row.touches_border not in (None, True, False) or type(row.label) not in (int, type(None)):
+        raise TypeError("label")
+    if not isinstance(row.source, str) or not all(isinstance(v, _SCALARS) for v in row.extra.values()):
+        raise TypeError("extra")
+    return row
 
 
 def _plain(value: Any) -> Any:

@@ -91,15 +91,18 @@ def test_a_run_stops_in_time_goes_on_and_leaves_weights(
             TINY,
             device=CPU,
             held_out=held,
-            events=TrainingEvents(held_out=lambda p, m: metrics.append(m)),
+            events=TrainingEvents(held_out=lambda p, m: metrics.append(m), resumed=resumed.append),
             until=until,
         )
 
     metrics: list[HeldOut] = []
+    resumed: list[int] = []
     assert not run(time.monotonic() - 1.0)
+    assert resumed == []
     assert state_file(out).exists()
     assert not out.exists()
     assert run(float("inf"))
+    assert resumed == [0]
     assert not state_file(out).exists()
     checkpoint = load_denoiser(out)
     assert checkpoint.provenance["held_out"] == [training_cells.names[0], training_cells.names[1]]

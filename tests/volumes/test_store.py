@@ -17,7 +17,9 @@ from dispr_cli.errors import StoreError
 from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.rows import CellRow
+from dispr_cli.volumes.seal import SEAL, seal
 from dispr_cli.volumes.store import VolumeStore, open_store
+from dispr_cli.volumes.verify import verify_store
 
 Fill = Callable[..., None]
 
@@ -123,6 +125,39 @@ def test_truncated_or_missing_shard_is_pending_again(full_store: VolumeStore, fi
 def test_damaged_row_file_makes_its_shard_pending(full_store: VolumeStore, content: bytes) -> None:
     row_file(full_store.path, 1).write_bytes(content)
     assert open_store(full_store.path).pending_shards() == [1]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"bounding_box": [1, 2, 3]},
+        {"bounding_box": [1, 2, 3, 4.5]},
+        {"bounding_box": "1234"},
+        {"voxel_size_um": "3"},
+        {"voxel_size_um": 0},
+        {"voxel_size_um": 1e200},
+        {"volume_voxels_mean": True},
+        {"volume_voxels_mean": 10**400},
+        {"surface_voxels_low": [1]},
+        {"unlike_training": {}},
+        {"label": 1.5},
+        {"touches_border": "no"},
+        {"source": 3},
+        {"extra": {"x": [1]}},
+        {"extra": []},
+        {"status": "dome"},
+    ],
+)
+def test_sealed_rows_that_no_table_can_hold_do_not_count(
+    full_store: VolumeStore, entry: dict[str, Any]
+) -> None:
+    file = row_file(full_store.path, 1)
+    content = json.loads(file.read_bytes())
+    content["rows"][0] |= entry
+    file.write_text(json.dumps(seal({key: value for key, value in content.items() if key != SEAL})))
+    store = open_store(full_store.path)
+    assert store.pending_shards() == [1]
+    assert [damage.path for damage in verify_store(full_store.path).damages][:1] == [file]
 
 
 def test_row_file_of_another_shard_does_not_count(full_store: VolumeStore) -> None:

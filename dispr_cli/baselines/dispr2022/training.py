@@ -198,6 +198,7 @@ def train_dispr2022(
     )
     if state.exists():
         trainer.resume(state)
+        events.resumed(trainer.step * config.batch_size)
     elif start_from is not None:
         trainer.network.load_state_dict(start_from.state_dict())
         trainer.average.load_state_dict(start_from.state_dict())

@@ -211,6 +211,7 @@ def train_shapr(
     trainer = ShaprTrainer(cells, config, device, autocast)
     if state.exists():
         trainer.resume(state)
+        events.resumed(trainer.step * config.batch_size)
     elif start_from is not None:
         trainer.network.load_state_dict(start_from.state_dict())
     saved_at = time.monotonic()
