@@ -100,12 +100,12 @@ def main() -> None:
             loads.append(os.getloadavg()[0])
             rounds.append({threads: timed_run(source, threads) for threads in THREADS})
         cpu = float(np.median([run["cpu"] for found in rounds for run in found.values()]))
-        wall = {threads: float(np.median([found[threads]["wall"] for found in rounds])) for threads in THREADS}
+        wall = {count: float(np.median([found[count]["wall"] for found in rounds])) for count in THREADS}
         result[name] = {
             "shapes": rounds[0][1]["shapes"],
             "cpu_ms_per_shape": 1e3 * cpu,
             "per_second_of_two_cores": 2 / cpu,
-            "per_second": {str(threads): 1 / seconds for threads, seconds in wall.items()},
+            "per_second": {str(count): 1 / seconds for count, seconds in wall.items()},
             "two_threads_over_one": float(np.median([f[1]["wall"] / f[2]["wall"] for f in rounds])),
             "load_of_the_machine": loads,
         }
