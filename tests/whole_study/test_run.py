@@ -125,7 +125,8 @@ def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tm
     summary = run(cells, tmp_path / "study", events, weights=weights)
     assert (events.trained, events.reconstructed, events.measured_shapes) == (0, 16, 24)
     text = summary.read_text(encoding="utf-8")
-    assert "predicted only" in text
+    assert text.index("## What was found") < text.index("scores.png") < text.index("## All classes")
+    assert "rehearsal" not in text
     for picture in ("classification/scores.png", "classification/confusions.png"):
         assert picture in text
         assert (tmp_path / "study" / picture).stat().st_size > 10_000
@@ -147,7 +148,8 @@ def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tm
 
 def test_networks_are_trained_and_never_see_their_fold(cells: Path, tmp_path: Path) -> None:
     events = Silence()
-    run(cells, tmp_path, events)
+    summary = run(cells, tmp_path, events)
+    assert "trained here on 2 examples each, too few" in summary.read_text(encoding="utf-8")
     assert events.trained == 2
     folds = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))["folds"]
     for fold, tested in enumerate(folds):
