@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,3 +60,8 @@ def _without_suffix(name: str) -> str:
         if lowered.endswith(suffix):
             return stripped[: -len(suffix)]
     return stripped
+
+
+def readable(name: str) -> str:
+    """Write a class's name for people, without what sorts it: ``B_keratocytes``, ``0.33_echinocyte_I``."""
+    return re.sub(r"^(\w|-?\d+\.\d+)_(?=.)", "", name).replace("_", " ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import numpy as np
 
 from dispr_cli import __version__
 from dispr_cli.classification.classify import Classification, ClassifyConfig
+from dispr_cli.classification.findings import findings, legend
+from dispr_cli.classification.labels import readable
 from dispr_cli.report.charts import encoded
 from dispr_cli.report.class_figures import DrawnScores, draw_class_scores, draw_confusions
 from dispr_cli.report.class_tables import markdown_table, p_value, signed_with_interval, with_interval
@@ -23,6 +24,9 @@ from dispr_cli.volumes.formulas import guarded
 
 FORMAT = "dispr-classification/1"
 RESULT, PAGE, ANSWERS = "classification.json", "classification.md", "answers.csv"
+TABLES = "## All classes"
+"""The heading the tables begin with; words stand above it."""
+
 MOST_FEATURES = 15
 _DRAWN = ("true shapes", "+ predicted shapes", "+ SMOTE", "2D only", "predicted only", "predicted + 2D")
 
@@ -138,7 +142,8 @@ def page(found: Classification, config: ClassifyConfig) -> str:
         f"({found.folds_from}), {config.num_repeats} repetition(s), random forests of "
         f"{config.forest.num_trees} trees. Filling in, scaling and the selection of features happen within "
         "each fold; no shape of a tested cell, and no shape by a network that saw one, trains.",
-        "## All classes\n\n" + _score_table(found),
+        "## What was found\n\n" + findings(found),
+        f"{TABLES}\n\n" + _score_table(found),
         "## Each class: F1\n\n" + _class_table(found),
         "## Differences in macro F1\n\n" + _test_table(found),
         "Intervals: bootstrap over cells within classes, 95 %. p: permutation test over cells, corrected by "
@@ -149,6 +154,8 @@ def page(found: Classification, config: ClassifyConfig) -> str:
     if any(len(outcome.variant.ways) > 1 for outcome in found.outcomes.values()):
         parts.append("## Chosen within the folds\n\n" + _chosen_table(found))
     parts.append("## What the forests look at\n\n" + _feature_table(found))
+    variants = [outcome.variant for outcome in found.outcomes.values()]
+    parts.append("## What each row is\n\n" + legend(variants))
     if found.left_out:
         parts.append("## Left out\n\n" + "\n".join(f"- {reason}" for reason in found.left_out))
     return "\n\n".join(parts) + "\n"
@@ -175,7 +182,7 @@ def _score_table(found: Classification) -> str:
         "sd over repetitions",
         "balanced accuracy",
         "weighted F1",
-        "training rows",
+        "rows before balancing",
     )
     return markdown_table(header, rows)
 
@@ -229,12 +236,12 @@ def _published_part(found: Classification) -> str:
 
 def _chosen_table(found: Classification) -> str:
     rows = [
-        [name, ", ".join(f"{way} ({count})" for way, count in outcome.chosen.items())]
+        [name, "; ".join(f"{way} ({count})" for way, count in outcome.chosen.items())]
         for name, outcome in found.outcomes.items()
         if len(outcome.variant.ways) > 1
     ]
     header = ("variant", "shapes of a cell and features: folds that chose so on their training cells")
-    return markdown_table(header, rows)
+    return markdown_table(header, rows, words=True)
 
 
 def _feature_table(found: Classification) -> str:
@@ -267,8 +274,3 @@ def _answers(found: Classification) -> str:
                 words = (guarded(str(word)) for word in (cell, own, variant))
                 writer.writerow((*words, repeat, guarded(names[answer])))
     return text.getvalue()
-
-
-def readable(name: str) -> str:
-    """Write a class's name for people, without what sorts it: ``B_keratocytes``, ``0.33_echinocyte_I``."""
-    return re.sub(r"^(\w|-?\d+\.\d+)_(?=.)", "", name).replace("_", " ")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown: the first column to the left, all others to the right."""
-    marks = ["---", *["---:"] * (len(header) - 1)]
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
+    """Return a table in Markdown: numbers to the right, the first column and ``words`` to the left."""
+    marks = ["---", *["---" if words else "---:"] * (len(header) - 1)]
     return "\n".join(
         "| " + " | ".join(_escaped(word) for word in line) + " |" for line in (header, marks, *rows)
     )

@@ -23,7 +23,7 @@ import numpy as np
 
 from dispr_cli.classification.classify import classify_tables
 from dispr_cli.classification.labels import labels_from_names, read_labels
-from dispr_cli.classification.report import PAGE, write_classification
+from dispr_cli.classification.report import PAGE, TABLES, write_classification
 from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.inputs.plan import CellRef, Plan, plan_cells
@@ -225,16 +225,20 @@ def _write_summary(
         if weights is not None
         else f"trained here on {config.num_examples} examples each"
     )
+    if weights is None and config.num_examples < StudyConfig().num_examples:
+        made += ", too few to learn much: a rehearsal, not a result"
     page = (out / "classification" / PAGE).read_text(encoding="utf-8")
     body = page.removeprefix("# Classification\n\n")
+    figures = (
+        "![Scores of all variants](classification/scores.png)\n\n"
+        "![Who is taken for whom](classification/confusions.png)\n\n"
+    )
     text = (
         f"# What predicted shapes add: {data.name}\n\n"
         f"{len(networks)} networks, {made}; shapes drawn of a cell by the network that never saw it: "
         f"{config.num_samples}, by each that did: {config.num_known_samples}, denoising "
         f"steps: {config.num_steps}, seed: {config.seed}. A cell is tested only with shapes by the network "
-        "that never saw it.\n\n"
-        "![Scores of all variants](classification/scores.png)\n\n"
-        "![Who is taken for whom](classification/confusions.png)\n\n" + body
+        "that never saw it.\n\n" + body.replace(TABLES, figures + TABLES, 1)
     )
     path = out / SUMMARY
     with explained(path, "write the summary"):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dispr_cli.classification.classify import ClassifyConfig, classify_tables
-from dispr_cli.classification.labels import read_labels
-from dispr_cli.classification.report import readable, write_classification
+from dispr_cli.classification.findings import findings
+from dispr_cli.classification.labels import read_labels, readable
+from dispr_cli.classification.report import write_classification
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.morphology.table import (
     FAILED,
@@ -110,6 +111,14 @@ def test_everything_is_written(truth: Path, predicted: Path, tmp_path: Path) -> 
     page = files[-1].read_text(encoding="utf-8")
     assert "round 12, flat ones 8, odd 6" in page
     assert "predicted + 2D against 2D only" in page
+    said, rest = page.split("## What was found")[1].split("## All classes")
+    for name in ("predicted only", "2D only", "+ predicted shapes", "+ SMOTE", "class weights"):
+        assert f"{found.scores[name].macro_f1.mean():.2f}" in said
+    test = found.tests["predicted only", "2D only"]
+    assert f"{test.low:+.2f} to {test.high:+.2f}; p = {test.adjusted_p_value:.3f} corrected" in said
+    assert "Few cells: round (12), flat ones (8), odd (6)" in said
+    legend = rest.split("## What each row is")[1]
+    assert all(f"| {name} |" in legend for name in found.scores)
     with (tmp_path / "out" / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(CELLS) * 2 * len(found.scores)
@@ -123,6 +132,8 @@ def test_true_shapes_alone(truth: Path) -> None:
     assert found.folds_from == "stratified by class"
     assert "2D only" in found.scores
     assert not any("predicted" in name for name in found.scores)
+    said = findings(found).splitlines()
+    assert [line.split(":")[0] for line in said] == ["- Hardest class, even by true shapes", "- Few cells"]
 
 
 def test_labels_from_a_file_and_chosen_classes(truth: Path, predicted: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dispr_cli.classification.report import readable
+from dispr_cli.classification.labels import readable
 from dispr_cli.study.folds import class_of
 
 

@@ -125,7 +125,8 @@ def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tm
     summary = run(cells, tmp_path / "study", events, weights=weights)
     assert (events.trained, events.reconstructed, events.measured_shapes) == (0, 16, 24)
     text = summary.read_text(encoding="utf-8")
-    assert "predicted only" in text
+    assert text.index("## What was found") < text.index("scores.png") < text.index("## All classes")
+    assert "rehearsal" not in text
     for picture in ("classification/scores.png", "classification/confusions.png"):
         assert picture in text
         assert (tmp_path / "study" / picture).stat().st_size > 10_000
@@ -147,7 +148,8 @@ def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tm
 
 def test_networks_are_trained_and_never_see_their_fold(cells: Path, tmp_path: Path) -> None:
     events = Silence()
-    run(cells, tmp_path, events)
+    summary = run(cells, tmp_path, events)
+    assert "trained here on 2 examples each, too few" in summary.read_text(encoding="utf-8")
     assert events.trained == 2
     folds = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))["folds"]
     for fold, tested in enumerate(folds):
@@ -177,3 +179,40 @@ def test_a_folder_without_truth_is_told(cells: Path, tmp_path: Path) -> None:
         StudyConfig(num_folds=1)
     with pytest.raises(ConfigError, match="--known-samples"):
         StudyConfig(num_known_samples=0)
+
+
+PUBLIC_PREFIXES = {
+    "-1.00_spherocyte": "spherocyte",
+    "-0.67_stomatocyte_II": "stomatocyte",
+    "0.00_discocyte": "discocyte",
+    "1.00_echinocyte_III": "echinocyte",
+    "A_cell_clusters": "cell_cluster",
+    "B_keratocytes": "keratocyte",
+    "C_knizocytes": "knizocyte",
+    "D_multilobate_cells": "multilobate",
+    "E_acanthocytes": "acanthocyte",
+}
+"""Nine classes as the public set of red blood cells names its files, and the phantoms that stand for them."""
+
+
+def test_the_names_of_the_full_public_set_are_its_classes(tmp_path: Path) -> None:
+    """Signs, points and numbers in the names neither hide a file nor join or part classes."""
+    data, names = tmp_path / "public", []
+    for part in ("image", "mask", "obj"):
+        (data / part).mkdir(parents=True)
+    for place, (prefix, kind) in enumerate(PUBLIC_PREFIXES.items()):
+        for number, phantom in enumerate(generate_phantoms(4, [kind], seed=3)):
+            names.append(f"{prefix}{100 * place + number:06d}")
+            for part, pixels in (("image", phantom.image), ("mask", phantom.mask), ("obj", phantom.volume)):
+                tifffile.imwrite(data / part / f"{names[-1]}.tif", pixels)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    fold_of = assign_folds(tuple(names), 2)
+    for fold in range(2):
+        held = [name for name, own in zip(names, fold_of, strict=True) if own == fold]
+        save_denoiser(weights / f"fold{fold}.safetensors", make_denoiser(), {"held_out": held})
+    summary = run(data, tmp_path / "study", Silence(), weights=weights)
+    found = json.loads((tmp_path / "study" / "classification" / "classification.json").read_text())
+    assert found["classes"] == dict.fromkeys(PUBLIC_PREFIXES, 4)
+    assert (found["cells"], found["left_out"]) == (36, [])
+    assert "stomatocyte II 4" in summary.read_text(encoding="utf-8")
