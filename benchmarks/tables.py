@@ -32,17 +32,28 @@ MEASURES = {
     "slice_iou": ("IoU of the focal slice with the truth's", 1.0, "{:.3f}"),
 }
 
+OF_SAMPLES = {
+    "iou_vote": ("IoU of the vote", 1.0, "{:.3f}"),
+    "volume_error_vote": ("volume error of the vote", 100.0, "{:.1f} %"),
+    "volume_error_median": ("volume error of the median", 100.0, "{:.1f} %"),
+    "surface_error_median": ("surface error of the median", 100.0, "{:.1f} %"),
+}
+
 
 def folds_table() -> str:
     """Held-out scores, a column for each number of steps."""
-    results: list[dict[str, Any]] = json.loads((RESULTS / "folds.json").read_text())["results"]
+    return scores_table("folds", "step", MEASURES)
+
+
+def scores_table(result_file: str, counted: str, measures: dict[str, tuple[str, float, str]]) -> str:
+    """Held-out scores, a column for each number of what is counted."""
+    results: list[dict[str, Any]] = json.loads((RESULTS / f"{result_file}.json").read_text())["results"]
+    numbers = [(r[f"{counted}s"], counted if r[f"{counted}s"] == 1 else f"{counted}s") for r in results]
     lines = [
-        "| measure: mean (interval); median | "
-        + " | ".join(f"{r['steps']} step{'s' * (r['steps'] > 1)}" for r in results)
-        + " |"
+        "| measure: mean (interval); median | " + " | ".join(f"{n} {what}" for n, what in numbers) + " |"
     ]
     lines.append("| --- |" + " --- |" * len(results))
-    for key, (title, factor, form) in MEASURES.items():
+    for key, (title, factor, form) in measures.items():
         columns = []
         for result in results:
             low, high = (form.format(factor * x) for x in result[key]["interval"])
@@ -110,6 +121,7 @@ def main() -> None:
     """Rewrite both documents."""
     tables = {
         "folds": folds_table(),
+        "samples": scores_table("samples", "sample", OF_SAMPLES),
         "main_job": main_job_table(),
         "shape_measures": shape_measures_table(),
         **kernel_tables(),

@@ -23,8 +23,9 @@ from benchmarks.recipes import settings
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
-from dispr_cli.diffusion.training import Progress, Trainer
-from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
+from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
+from dispr_cli.diffusion.training import Trainer
+from dispr_cli.diffusion.training_run import train_denoiser
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5

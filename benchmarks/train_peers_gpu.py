@@ -38,8 +38,7 @@ from dispr_cli.baselines.shapr.training import train_shapr
 from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
-from dispr_cli.diffusion.training import Progress
-from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5

@@ -102,6 +102,28 @@ class SamplerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """How much is spent on a cell; measured in docs/benchmarks.md.
+
+    Attributes
+    ----------
+    num_samples, num_steps
+        Shapes of each cell, and denoising steps of each (methods with steps of their own keep those).
+    """
+
+    num_samples: int
+    num_steps: int
+
+
+QUALITIES = {
+    "fast": Quality(1, 1),
+    "standard": Quality(5, 6),
+    "high": Quality(10, 6),
+}
+"""By name: the best single guess for the least; an honest spread; a better vote and median for twice that."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReconstructConfig:
     """One run of ``dispr reconstruct``.
 

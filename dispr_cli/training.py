@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from dispr_cli.diffusion.dataset import TrainingCells
-    from dispr_cli.diffusion.training_run import TrainingEvents
+    from dispr_cli.diffusion.resumable_run import TrainingEvents
 
 PUBLISHED_TOPOLOGY_WEIGHT = 0.1
 """Weight of the topological loss in SHAPR + topology (arXiv 2203.01703)."""
@@ -32,10 +32,10 @@ class TrainingWatcher(Protocol):
         """Take a sentence worth knowing."""
 
     def progress(self, step: Any) -> None:
-        """Take one optimiser step, see :class:`dispr_cli.diffusion.training.Progress`."""
+        """Take one optimiser step, see :class:`dispr_cli.diffusion.resumable_run.Progress`."""
 
     def held_out(self, step: Any, metrics: Any) -> None:
-        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.training_run.HeldOut`."""
+        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.resumable_run.HeldOut`."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TrainingJob:
 
     def heard(self) -> TrainingEvents:
         """Whom a training tells what."""
-        from dispr_cli.diffusion.training_run import TrainingEvents
+        from dispr_cli.diffusion.resumable_run import TrainingEvents
 
         return TrainingEvents(
             self.events.progress,

@@ -57,7 +57,7 @@ def measure_trust(
     method = DiffusionMethod(checkpoint, SamplerConfig(), device)
     familiarity = fit_familiarity([learned.cell(index) for index in range(len(learned))])
     if familiarity is None:
-        notify(f"{len(learned)} cells to learn from are too few to say which new cells are unlike them")
+        notify(f"{len(learned)} training cells are too few to say which new cells are unlike them")
     intervals = {} if held_out is None else _intervals(method, held_out)
     if not intervals:
         count = 0 if held_out is None else len(held_out)

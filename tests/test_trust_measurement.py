@@ -91,7 +91,7 @@ def test_too_few_cells_are_said_and_give_no_numbers(weights: Path, cells: Traini
     assert not trust.intervals
     assert trust.familiarity is None
     assert [text.split(":")[0] for text in said] == [
-        "7 cells to learn from are too few to say which new cells are unlike them",
+        "7 training cells are too few to say which new cells are unlike them",
         "3 cells held out",
     ]
 

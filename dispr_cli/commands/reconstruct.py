@@ -23,7 +23,7 @@ from dispr_cli.commands.options import (
     Weights,
 )
 from dispr_cli.config import METHODS as NAMES
-from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
+from dispr_cli.config import QUALITIES, SAMPLERS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings
 
@@ -39,8 +39,21 @@ def reconstruct(
         typer.Argument(help="Store to write, an OME-Zarr folder such as out.zarr.", show_default=False),
     ] = None,
     samples: Annotated[
-        int, typer.Option("--samples", "-n", help="Shapes for each cell.", rich_help_panel=SAMPLING)
-    ] = _RUN.num_samples,
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--samples", "-n", help=f"Shapes for each cell [{_RUN.num_samples}].", rich_help_panel=SAMPLING
+        ),
+    ] = None,
+    quality: Annotated[
+        str,
+        typer.Option(
+            "--quality",
+            help="fast: 1 shape in 1 step, the best single guess; standard; high: 10 shapes. "
+            "--samples and --steps win.",
+            metavar="|".join(QUALITIES),
+            rich_help_panel=SAMPLING,
+        ),
+    ] = "standard",
     seed: Seed = _RUN.seed,
     method_name: Annotated[
         str,
@@ -216,6 +229,12 @@ def reconstruct(
             f"--overwrite with part {share}: parts would remove each other's work. Remove the store once, "
             "or give --overwrite to a run that is not in parts."
         )
+    if quality not in QUALITIES:
+        raise ConfigError(f"--quality is {quality!r}: expected one of {', '.join(QUALITIES)}")
+    chosen = QUALITIES[quality]
+    samples = chosen.num_samples if samples is None else samples
+    if steps is None and method_name == NAMES[0]:
+        steps = chosen.num_steps
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
     inputs = InputSettings(
         channel=channel,

@@ -33,12 +33,12 @@ def verify(
 
     Ends with exit code 2 if anything is damaged, and says what to do; pending cells are no damage.
     """
-    from dispr_cli.commands.watch import Counter
+    from dispr_cli.commands.following import Following
     from dispr_cli.volumes.store import open_store
     from dispr_cli.volumes.verify import verify_store
 
-    with Counter("shards checked", quiet or json_output) as counter:
-        found = verify_store(store, counter.show)
+    with Following("shards checked", quiet or json_output) as following:
+        found = verify_store(store, following.show)
     configuration = open_store(store).configuration
     wrong = [*map(str, found.damages), *_of_weights(configuration, weights)]
     found.notes += _notes_on_weights(configuration, weights)

@@ -7,69 +7,42 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from rich.table import Table
 
+from dispr_cli.commands.following import SHOWN_FAILURES, Following, pace
 from dispr_cli.inputs.plan import Plan
 from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
 from dispr_cli.volumes.store import VolumeStore
 
 if TYPE_CHECKING:
-    from dispr_cli.diffusion.training import Progress as TrainingStep
-    from dispr_cli.diffusion.training_run import HeldOut
-
-PLAIN_LINE_SECONDS = 30.0
-SHOWN_FAILURES = 20
+    from dispr_cli.diffusion.resumable_run import HeldOut
+    from dispr_cli.diffusion.resumable_run import Progress as TrainingStep
 
 
-class RunProgress:
+class RunProgress(Following):
     """Follow a run on stderr; see :class:`dispr_cli.pipeline.Events`."""
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.console = Console(stderr=True)
-        self.total, self.finished, self.failures = 0, 0, 0
-        self._since = self._last_line = time.monotonic()
-        self._new = 0
-        self._bar: Progress | None = None
+        super().__init__("cells", quiet, TextColumn("{task.fields[rate]}"), rate="")
+        self.total, self.finished, self._new = 0, 0, 0
+        self._since = time.monotonic()
 
-    def message(self, text: str) -> None:
-        """Print a sentence worth knowing."""
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def __enter__(self) -> RunProgress:
-        if self.console.is_terminal and not self.quiet:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=self.console,
-                transient=True,
-            )
-            self._bar.add_task("cells", total=None, rate="")
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    @property
+    def failures(self) -> int:
+        """Cells that failed in this run."""
+        return self._failures
 
     def started(self, store: VolumeStore, progress: Counts) -> None:
         """Say what an earlier run left."""
         self.finished = progress.done + progress.failed
         self.total = self.finished + progress.pending
-        self._since = self._last_line = time.monotonic()
+        self._since = time.monotonic()
         if progress.done:
             self.message(
                 f"{progress.done} of {self.total} cells were finished before; going on with the rest"
@@ -81,113 +54,40 @@ class RunProgress:
         self._new += done + len(failed)
         self.finished += done + len(failed)
         for name, reason in failed:
-            self.failures += 1
-            if self.failures <= SHOWN_FAILURES:
-                self.console.print(f"Failed: {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
-            elif self.failures == SHOWN_FAILURES + 1:
+            self.say_failure(f"Failed: {name}: {reason}")
+            if self.failures == SHOWN_FAILURES + 1:
                 self.message("Further failures are in cells.csv of the store.")
         self._show()
 
     def _show(self) -> None:
+        def line() -> str:
+            return pace(self.finished, self.total, self._new, self._since, self.things, "cells/s")
+
         rate = self._new / max(time.monotonic() - self._since, 1e-9)
-        if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0],
-                total=self.total,
-                completed=self.finished,
-                rate=f"{rate:.2f} cells/s" if self._new else "",
-            )
-        elif self._new and time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
-            self._last_line = time.monotonic()
-            left = (self.total - self.finished) / max(rate, 1e-9)
-            self.message(
-                f"{self.finished} of {self.total} cells, {rate:.2f} cells/s, about {left:.0f} s left"
-            )
+        self.show(self.finished, self.total, line, rate=f"{rate:.2f} cells/s" if self._new else "")
 
 
-class Counter:
-    """Follow something countable on stderr: a bar on a terminal, rare lines elsewhere."""
-
-    def __init__(self, what: str, quiet: bool) -> None:
-        self.what, self.quiet = what, quiet
-        self.console = Console(stderr=True)
-        self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> Counter:
-        if self.console.is_terminal and not self.quiet:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.add_task(self.what, total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def show(self, done: int, total: int) -> None:
-        """Move on."""
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
-        elif not self.quiet and time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
-            self._last_line = time.monotonic()
-            typer.echo(f"{done} of {total} {self.what}", err=True)
-
-
-class TrainingProgress:
-    """Follow a training on stderr; see :class:`dispr_cli.diffusion.training_run.TrainingEvents`."""
+class TrainingProgress(Following):
+    """Follow a training on stderr; see :class:`dispr_cli.diffusion.resumable_run.TrainingEvents`."""
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.console = Console(stderr=True)
-        self._bar: Progress | None = None
-        self._last_line = time.monotonic()
+        super().__init__("examples", quiet)
         self._first: tuple[int, float] | None = None
         self._loss = 0.0
-
-    def message(self, text: str) -> None:
-        """Print a sentence worth knowing."""
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def __enter__(self) -> TrainingProgress:
-        if self.console.is_terminal and not self.quiet:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.add_task("examples", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def progress(self, step: TrainingStep) -> None:
         """Move on by one step."""
         self._loss = step.loss if self._first is None else 0.98 * self._loss + 0.02 * step.loss
-        self._first = self._first or (step.examples, step.seconds)
-        if self._bar is not None:
-            task = self._bar.task_ids[0]
-            self._bar.update(
-                task, total=step.total, completed=step.examples, description=f"loss {self._loss:.3f}"
-            )
-        elif time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
-            self._last_line = time.monotonic()
-            pace = (step.seconds - self._first[1]) / max(step.examples - self._first[0], 1)
-            left = (step.total - step.examples) * pace / 60.0
-            self.message(
+        first = self._first = self._first or (step.examples, step.seconds)
+
+        def line() -> str:
+            of_one = (step.seconds - first[1]) / max(step.examples - first[0], 1)
+            left = (step.total - step.examples) * of_one / 60.0
+            return (
                 f"{step.examples} of {step.total} examples, loss {self._loss:.3f}, about {left:.0f} min left"
             )
+
+        self.show(step.examples, step.total, line, description=f"loss {self._loss:.3f}")
 
     def held_out(self, step: TrainingStep, metrics: HeldOut) -> None:
         """Show how the average does on held-out cells."""

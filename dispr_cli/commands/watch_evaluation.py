@@ -6,58 +6,29 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dispr_cli.commands.watch import PLAIN_LINE_SECONDS, SHOWN_FAILURES
+from dispr_cli.commands.following import SHOWN_FAILURES, Following, pace
 from dispr_cli.report.score_tables import WordTable
 from dispr_cli.scoring.matching import LeftOut
 from dispr_cli.scoring.result import Evaluation
 
 
-class EvaluationProgress:
+class EvaluationProgress(Following):
     """Follow an evaluation on stderr; see :class:`dispr_cli.evaluation.EvaluationEvents`."""
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.console = Console(stderr=True)
-        self.total = self.done = self.failures = 0
-        self._since = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-
-    def message(self, text: str) -> None:
-        """Print a sentence worth knowing."""
-        if not self.quiet:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def __enter__(self) -> EvaluationProgress:
-        if self.console.is_terminal and not self.quiet:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.add_task("cells", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__("cells", quiet)
+        self.total = self.done = 0
+        self._since = time.monotonic()
 
     def started(self, cells: int, methods: Sequence[str]) -> None:
         """Say what is compared."""
-        self.total = cells
-        self._since = self._last_line = time.monotonic()
+        self.total, self._since = cells, time.monotonic()
         self.message(f"{cells} cells, {', '.join(methods)}")
         self._show()
 
@@ -69,25 +40,18 @@ class EvaluationProgress:
     def left_out(self, cell: str, reason: str) -> None:
         """Say which cell cannot be compared, also when quiet: it is an error."""
         self.done += 1
-        self.failures += 1
-        if self.failures <= SHOWN_FAILURES:
-            words = f"Not compared: {cell}: {reason}"
-            self.console.print(words, highlight=False, markup=False, soft_wrap=True)
+        self.say_failure(f"Not compared: {cell}: {reason}")
         self._show()
 
     def finishing(self) -> None:
         """Say that what takes time now is not the cells."""
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], description="tables and figures")
+        self.show(self.done, self.total, description="tables and figures")
 
     def _show(self) -> None:
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], total=self.total, completed=self.done)
-        elif self.done and time.monotonic() - self._last_line > PLAIN_LINE_SECONDS:
-            self._last_line = time.monotonic()
-            rate = self.done / max(time.monotonic() - self._since, 1e-9)
-            left = (self.total - self.done) / max(rate, 1e-9)
-            self.message(f"{self.done} of {self.total} cells, {rate:.2f} cells/s, about {left:.0f} s left")
+        def line() -> str:
+            return pace(self.done, self.total, self.done, self._since, self.things, "cells/s")
+
+        self.show(self.done, self.total, line)
 
 
 def print_evaluation(found: Evaluation, *, quiet: bool, as_json: bool) -> None:

@@ -7,10 +7,8 @@ interrupted goes on as if it had not been.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +17,13 @@ from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Randomness, augment
-from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
+from dispr_cli.diffusion.resumable_run import Progress
 from dispr_cli.diffusion.schedule import flow_time
+from dispr_cli.diffusion.training_state import TrainingState
 from dispr_cli.errors import ConfigError, WeightsError
 
 MOST_WEIGHT = 10.0
@@ -34,19 +33,6 @@ REPORT_EVERY = 20
 """Steps between two reports of a training on a GPU."""
 
 STATE_FORMAT = "dispr-training/1"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What an observer of the training is told after each step."""
-
-    examples: int
-    total: int
-    loss: float
-    seconds: float
-
-
-Observer = Callable[[Progress, VolumeDenoiser], None]
 
 
 class Trainer:
@@ -114,7 +100,7 @@ class Trainer:
         self.denoiser.load_state_dict(denoiser.state_dict())
         self.average.load_state_dict(denoiser.state_dict())
 
-    def run(self, observer: Observer, until: float = float("inf")) -> bool:
+    def run(self, observer: Callable[[Progress], None], until: float = float("inf")) -> bool:
         """Train to the end, or until ``time.monotonic()`` passes ``until``.
 
         Returns
@@ -130,7 +116,7 @@ class Trainer:
             if self.device.type != "cuda" or self.step % REPORT_EVERY == 0 or self.step == self.num_steps:
                 examples = self.step * self.config.batch_size
                 spent = time.monotonic() - started
-                observer(Progress(examples, self.config.num_examples, float(loss), spent), self.average)
+                observer(Progress(examples, self.config.num_examples, float(loss), spent))
         return True
 
     def _take_step(self) -> torch.Tensor:
@@ -183,11 +169,7 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
-        tensors = {f"denoiser.{k}": v for k, v in self.denoiser.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
-        write_tensors(path, tensors, {"format": STATE_FORMAT, "step": self.step, "run": self._run()})
+        self._state().save(path, self.step)
 
     def resume(self, path: Path) -> None:
         """Go on from what :meth:`save` wrote.
@@ -197,31 +179,13 @@ class Trainer:
         WeightsError
             If the file is damaged or belongs to a training with other settings.
         """
-        tensors, metadata = read_tensors(path, STATE_FORMAT)
-        if metadata["run"] != self._run():
-            raise WeightsError(
-                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
-                "or give --out another name."
-            )
+        self.step = self._state().resume(path)
 
-        def part(prefix: str) -> dict[str, torch.Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        self.denoiser.load_state_dict(part("denoiser."))
-        self.average.load_state_dict(part("average."))
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for name, value in part("optimizer.").items():
-            index, key = name.split(".", 1)
-            state["state"].setdefault(int(index), {})[key] = value
-        self.optimizer.load_state_dict(state)
-        self.step = int(metadata["step"])
-
-    def _run(self) -> dict[str, object]:
-        # Through JSON and back, tuples become lists: compare what a file would hold.
+    def _state(self) -> TrainingState:
         run = {
             "training": dataclasses.asdict(self.config),
             "denoiser": dataclasses.asdict(self.denoiser.config),
             "cells": self.num_cells,
         }
-        return dict(json.loads(json.dumps(run)))
+        networks = {"denoiser": self.denoiser, "average": self.average}
+        return TrainingState(STATE_FORMAT, networks, {"optimizer": self.optimizer}, run)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +16,13 @@ from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
+from dispr_cli.diffusion.resumable_run import HeldOut, TrainingEvents, run_resumably, state_file
 from dispr_cli.diffusion.sampler import sample_ddim
 from dispr_cli.diffusion.schedule import log_sigmas
-from dispr_cli.diffusion.training import Progress, Trainer
-from dispr_cli.errors import DisprError
-
-VALIDATIONS = 10
-"""Held-out metrics are taken so many times in a run."""
+from dispr_cli.diffusion.training import Trainer
 
 VALIDATION_STEPS = 4
 VALIDATION_CELLS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """How the running average does on cells it is not trained on (means over cells).
-
-    Attributes
-    ----------
-    iou
-        Of one sample with the truth.
-    volume_error
-        |V - V_true| / V_true of one sample.
-    sample_iou
-        Overlap of two samples of a cell with each other: the closer to 1, the less they differ.
-    """
-
-    iou: float
-    volume_error: float
-    sample_iou: float
-
-
-@dataclass(frozen=True)
-class TrainingEvents:
-    """Who is told what; `resumed` takes the examples that an earlier run has learned from."""
-
-    progress: Callable[[Progress], None] = lambda progress: None
-    held_out: Callable[[Progress, HeldOut], None] = lambda progress, metrics: None
-    saved: Callable[[Path], None] = lambda path: None
-    average: Callable[[Progress, VolumeDenoiser], None] = lambda progress, average: None
-    resumed: Callable[[int], None] = lambda examples: None
 
 
 def train_denoiser(
@@ -102,72 +66,29 @@ def train_denoiser(
     -------
     Whether the training is complete.
     """
-    events = events or TrainingEvents()
-    state = state_file(out)
     trainer = Trainer(cells, config, denoiser_config, device, autocast, odds, processes)
-    if state.exists():
-        trainer.resume(state)
-        if processes.is_first:
-            events.resumed(trainer.step * config.batch_size)
-    elif start_from is not None:
-        trainer.start_from(start_from)
-    facts = {
-        **(provenance or {}),
-        "cells": len(cells),
-        "held_out": [] if held_out is None else list(held_out.names),
-        "training": dataclasses.asdict(config),
-    }
-    saved_at, validated = (
-        time.monotonic(),
-        validations_due(trainer.step * config.batch_size, config.num_examples),
+    complete = run_resumably(
+        trainer,
+        out,
+        batch_size=config.batch_size,
+        num_examples=config.num_examples,
+        checkpoint_minutes=config.checkpoint_minutes,
+        begin=lambda: None if start_from is None else trainer.start_from(start_from),
+        validate=None if held_out is None else lambda: validate(trainer.average, held_out, device),
+        events=events,
+        until=until,
+        processes=processes,
     )
-
-    def observe(progress: Progress, average: VolumeDenoiser) -> None:
-        nonlocal saved_at, validated
-        if not processes.is_first:
-            return
-        events.progress(progress)
-        events.average(progress, average)
-        due = validations_due(progress.examples, progress.total)
-        if held_out is not None and due > validated:
-            events.held_out(progress, validate(average, held_out, device))
-        validated = due
-        if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
-            trainer.save(state)
-            saved_at = time.monotonic()
-            events.saved(state)
-
-    try:
-        complete = trainer.run(observe, until)
-    except (KeyboardInterrupt, DisprError):
-        # A lost process too leaves what the last whole step learned.
-        if processes.is_first:
-            trainer.save(state)
-        raise
-    if not processes.is_first:
-        return complete
-    if not complete:
-        trainer.save(state)
-        return False
-    save_denoiser(out, trainer.average, facts)
-    state.unlink(missing_ok=True)
-    return True
-
-
-def state_file(out: Path) -> Path:
-    """Where the state of an unfinished run lies."""
-    return out.with_name(f"{out.stem}.state.safetensors")
-
-
-def validations_due(examples: int, total: int) -> int:
-    """How many times held-out metrics should have been taken by now: :data:`VALIDATIONS` in a run."""
-    return examples * VALIDATIONS // total
-
-
-def is_due(progress: Progress, batch_size: int) -> bool:
-    """Whether held-out metrics are to be taken after this step: :data:`VALIDATIONS` times in a run."""
-    interval = max(1, progress.total // VALIDATIONS)
-    return progress.examples // interval != (progress.examples - batch_size) // interval
+    if complete and processes.is_first:
+        facts = {
+            **(provenance or {}),
+            "cells": len(cells),
+            "held_out": [] if held_out is None else list(held_out.names),
+            "training": dataclasses.asdict(config),
+        }
+        save_denoiser(out, trainer.average, facts)
+        state_file(out).unlink(missing_ok=True)
+    return complete
 
 
 def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.device) -> HeldOut:

@@ -20,6 +20,7 @@ CELLS = [cell_of(draw_disc(3), "a"), cell_of(draw_disc(2), "b")]
 @pytest.fixture(autouse=True)
 def on_a_small_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dispr_cli.baselines.dispr2022.method.GRID", SIDE)
+    monkeypatch.setattr("dispr_cli.diffusion.micro_batches.GRID", SIDE)
 
 
 def make_method(sampler: SamplerConfig, **options: object) -> Dispr2022Method:

@@ -15,8 +15,7 @@ from dispr_cli.baselines.dispr2022.training import Dispr2022Trainer, train_dispr
 from dispr_cli.baselines.dispr2022.weights import load_dispr2022
 from dispr_cli.diffusion.augmentation import Examples, Randomness
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.training import Progress
-from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents, state_file
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, state_file
 from dispr_cli.errors import ConfigError, WeightsError
 from tests.baselines.tiny2022 import SIDE, TINY, make_network
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from dispr_cli.config import QUALITIES, Quality, ReconstructConfig, SamplerConfig
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -100,6 +102,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(phantom_folder: Path, tmp_pa
         (("--sampler", "magic"), ("magic", "euler", "dpmpp-2m")),
         (("--steps", 0), ("--steps is 0", "from 1")),
         (("--samples", 0), ("--samples is 0",)),
+        (("--quality", "best"), ("--quality is 'best'", "fast, standard, high")),
         (("--seed", -1), ("--seed is -1",)),
         (("--batch-size", "many"), ("--batch-size is 'many'", "auto")),
         (("--device", "abacus"), ("abacus", "cuda")),
@@ -186,3 +189,23 @@ def test_weights_of_which_nothing_was_measured_say_so(
     result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *options)
     assert "no intervals and no unlike_training" in result.stderr
     assert "unlike those" not in result.stderr
+
+
+def test_quality_sets_what_is_not_given(phantom_folder: Path, tmp_path: Path, tiny_weights: Path) -> None:
+    given = ("--weights", tiny_weights, "--quality", "fast")
+    fast = dispr("reconstruct", phantom_folder, tmp_path / "fast.zarr", *given)
+    assert fast.returncode == 0, fast.stderr
+    assert "7 cells, 1 samples each" in fast.stderr
+    assert " 1 steps" in fast.stderr
+    more = dispr("reconstruct", phantom_folder, tmp_path / "more.zarr", *given, "-n", 2, "--steps", 3)
+    assert "7 cells, 2 samples each" in more.stderr
+    assert " 3 steps" in more.stderr
+    # Methods without steps are not asked for any.
+    options = ("--method", "cylinder", "--quality", "fast")
+    peer = dispr("reconstruct", phantom_folder, tmp_path / "peer.zarr", *options)
+    assert peer.returncode == 0, peer.stderr
+    assert "7 cells, 1 samples each" in peer.stderr
+
+
+def test_the_standard_quality_is_the_default() -> None:
+    assert QUALITIES["standard"] == Quality(ReconstructConfig().num_samples, SamplerConfig().num_steps)

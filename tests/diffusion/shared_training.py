@@ -11,8 +11,8 @@ import torch
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.dataset import load_cells
 from dispr_cli.diffusion.processes import joined
-from dispr_cli.diffusion.training import Progress
-from dispr_cli.diffusion.training_run import TrainingEvents, train_denoiser
+from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
+from dispr_cli.diffusion.training_run import train_denoiser
 from tests.diffusion.tiny import TINY
 
 CONFIG = TrainingConfig(num_examples=48, batch_size=4, warmup=2, ema_half_life=8.0, learning_rate=1e-3)

@@ -18,8 +18,8 @@ from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.processes import ALONE, Processes, launched
+from dispr_cli.diffusion.resumable_run import state_file
 from dispr_cli.diffusion.training import Trainer
-from dispr_cli.diffusion.training_run import state_file
 from dispr_cli.errors import ConfigError
 from tests.diffusion.shared_training import CONFIG, train
 from tests.diffusion.tiny import TINY

@@ -13,8 +13,9 @@ import torch
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
-from dispr_cli.diffusion.training import Progress, Trainer
-from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents, state_file, train_denoiser
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, state_file
+from dispr_cli.diffusion.training import Trainer
+from dispr_cli.diffusion.training_run import train_denoiser
 from dispr_cli.errors import WeightsError
 from tests.diffusion.tiny import TINY, make_denoiser
 
@@ -26,14 +27,14 @@ def weights_of(trainer: Trainer) -> list[torch.Tensor]:
     return [*trainer.denoiser.parameters(), *trainer.average.parameters()]
 
 
-def ignore(progress: Progress, denoiser: object) -> None:
+def ignore(progress: Progress) -> None:
     pass
 
 
 def test_loss_falls(training_cells: TrainingCells) -> None:
     config = dataclasses.replace(SHORT, num_examples=160, learning_rate=3e-3)
     losses: list[float] = []
-    Trainer(training_cells, config, TINY, CPU).run(lambda p, d: losses.append(p.loss))
+    Trainer(training_cells, config, TINY, CPU).run(lambda progress: losses.append(progress.loss))
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
 
 

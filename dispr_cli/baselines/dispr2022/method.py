@@ -5,8 +5,7 @@ A volume in the published 1000 steps takes hours on a CPU; ``--steps`` visits fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,16 @@ from dispr_cli.baselines.dispr2022.sampling import check_sampler, draw_volumes, 
 from dispr_cli.baselines.dispr2022.settings import PUBLISHED_SAMPLER
 from dispr_cli.baselines.dispr2022.weights import Dispr2022Weights
 from dispr_cli.config import SamplerConfig
-from dispr_cli.diffusion.device import choose_autocast, describe
+from dispr_cli.diffusion.device import describe
+from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.diffusion.noise import draw_noise, sample_stream
-from dispr_cli.errors import DisprError
 from dispr_cli.inputs.cell import GRID, Cell
 
 MICRO_BATCH = {"cpu": 1, "mps": 1, "cuda": 8}
 """Volumes in one call of the network, by device; a fixed number, lest shapes depend on their neighbours."""
 
-Work = list[tuple[int, int]]
-"""Pairs of cell and sample."""
 
-
-class Dispr2022Method:
+class Dispr2022Method(MicroBatchedMethod):
     """Reconstruct cells with the published network; see :class:`dispr_cli.method.Method`.
 
     Parameters
@@ -53,6 +49,7 @@ class Dispr2022Method:
     """
 
     name = "dispr2022"
+    memory_needed = " (the published network needs about 1 GB)"
 
     def __init__(
         self,
@@ -62,16 +59,10 @@ class Dispr2022Method:
         precision: str = "auto",
         notify: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self.weights, self.device, self.sampler = weights, device, check_sampler(sampler)
+        super().__init__(device, MICRO_BATCH[device.type], precision, notify)
+        self.weights, self.sampler = weights, check_sampler(sampler)
         self.diffusion = Diffusion(make_schedule(sampler.num_steps), device)
         self.network = weights.network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.autocast = choose_autocast(device, precision)
-        self.micro_batch, self.notify = MICRO_BATCH[device.type], notify
-
-    @property
-    def device_type(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
-        return self.device.type
 
     def describe(self) -> str:
         """Say what computes."""
@@ -88,54 +79,10 @@ class Dispr2022Method:
             "precision": "bf16" if self.autocast else "fp32",
         }
 
-    def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
-        """Draw ``num_samples`` shapes of each cell."""
-        volumes = np.empty((len(cells), num_samples, GRID, GRID, GRID), np.uint8)
-        work = [(cell, sample) for cell in range(len(cells)) for sample in range(num_samples)]
-        with self._inference():
-            while work:
-                part = work[: self.micro_batch]
-                shapes = self._draw_or_shrink(cells, part, seed)
-                if shapes is None:
-                    continue
-                for (cell, sample), shape in zip(part, shapes, strict=False):
-                    volumes[cell, sample] = shape
-                work = work[len(part) :]
-        return volumes
-
-    @contextmanager
-    def _inference(self) -> Iterator[None]:
-        enabled = self.autocast is not None
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            yield
-
-    def _draw_or_shrink(self, cells: Sequence[Cell], part: Work, seed: int) -> NDArray[np.uint8] | None:
-        """One micro-batch; None after halving it, when memory ran out."""
-        try:
-            return self._draw(cells, part + part[-1:] * (self.micro_batch - len(part)), seed)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            self._shrink(error)
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):
-                raise
-            self._shrink(error)
-        return None
-
-    def _shrink(self, error: BaseException) -> None:
-        if self.micro_batch == 1:
-            raise DisprError(
-                "memory ran out with a single volume in the batch: the published network needs about 1 GB; "
-                "close other programs, or use --device cpu if the memory of the GPU is meant"
-            ) from error
-        self.micro_batch //= 2
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self.notify(f"memory ran out: going on with {self.micro_batch} volumes at a time")
-
-    def _draw(self, cells: Sequence[Cell], part: Work, seed: int) -> NDArray[np.uint8]:
-        image = torch.from_numpy(np.stack([cells[i].image for i, _ in part])).to(self.device)
-        inside = torch.from_numpy(np.stack([cells[i].mask for i, _ in part])).to(self.device)
-        streams = [sample_stream(cells[i].image, cells[i].mask, seed, s) for i, s in part]
+    def _draw(self, cells: Sequence[Cell], work: Work, seed: int) -> NDArray[np.uint8]:
+        image = torch.from_numpy(np.stack([cells[i].image for i, _ in work])).to(self.device)
+        inside = torch.from_numpy(np.stack([cells[i].mask for i, _ in work])).to(self.device)
+        streams = [sample_stream(cells[i].image, cells[i].mask, seed, s) for i, s in work]
 
         def noise() -> torch.Tensor:
             return draw_noise(streams, GRID).to(self.device)

@@ -7,7 +7,6 @@ as if it had not been.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +22,9 @@ from dispr_cli.baselines.dispr2022.unet import PublishedNetwork
 from dispr_cli.baselines.dispr2022.weights import save_dispr2022
 from dispr_cli.config import SamplerConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Examples, Randomness, augment
-from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.training import Progress
-from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents, is_due, state_file
-from dispr_cli.errors import WeightsError
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably, state_file
+from dispr_cli.diffusion.training_state import TrainingState
 
 STATE_FORMAT = "dispr-dispr2022-training/1"
 
@@ -107,11 +104,7 @@ class Dispr2022Trainer:
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        write_tensors(path, tensors, {"format": STATE_FORMAT, "step": self.step, "run": self._run()})
+        self._state().save(path, self.step)
 
     def resume(self, path: Path) -> None:
         """Go on from what :meth:`save` wrote.
@@ -121,33 +114,16 @@ class Dispr2022Trainer:
         WeightsError
             If the file is damaged or belongs to a training with other settings.
         """
-        tensors, metadata = read_tensors(path, STATE_FORMAT)
-        if metadata["run"] != self._run():
-            raise WeightsError(
-                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
-                "or give --out another name."
-            )
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
-        for name, value in tensors.items():
-            part, key = name.split(".", 1)
-            parts[part][key] = value
-        self.network.load_state_dict(parts["network"])
-        self.average.load_state_dict(parts["average"])
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for name, value in parts["optimizer"].items():
-            index, key = name.split(".", 1)
-            state["state"].setdefault(int(index), {})[key] = value
-        self.optimizer.load_state_dict(state)
-        self.step = int(metadata["step"])
+        self.step = self._state().resume(path)
 
-    def _run(self) -> dict[str, Any]:
+    def _state(self) -> TrainingState:
         run = {
             "training": dataclasses.asdict(self.config),
             "network": dataclasses.asdict(self.network.config),
             "cells": list(self.cells.names),
         }
-        return dict(json.loads(json.dumps(run)))
+        networks = {"network": self.network, "average": self.average}
+        return TrainingState(STATE_FORMAT, networks, {"optimizer": self.optimizer}, run)
 
 
 def train_dispr2022(
@@ -191,46 +167,36 @@ def train_dispr2022(
     -------
     Whether the training is complete.
     """
-    events = events or TrainingEvents()
-    state = state_file(out)
     trainer = Dispr2022Trainer(
         cells, config, device, autocast, start_from.config if start_from is not None else network
     )
-    if state.exists():
-        trainer.resume(state)
-        events.resumed(trainer.step * config.batch_size)
-    elif start_from is not None:
-        trainer.network.load_state_dict(start_from.state_dict())
-        trainer.average.load_state_dict(start_from.state_dict())
-    saved_at = time.monotonic()
 
-    def observe(progress: Progress) -> None:
-        nonlocal saved_at
-        events.progress(progress)
-        if held_out is not None and is_due(progress, config.batch_size):
-            events.held_out(progress, validate(trainer.average, held_out, device))
-        if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
-            trainer.save(state)
-            saved_at = time.monotonic()
-            events.saved(state)
+    def begin() -> None:
+        if start_from is not None:
+            trainer.network.load_state_dict(start_from.state_dict())
+            trainer.average.load_state_dict(start_from.state_dict())
 
-    try:
-        complete = trainer.run(observe, until)
-    except KeyboardInterrupt:
-        trainer.save(state)
-        raise
-    if not complete:
-        trainer.save(state)
-        return False
-    facts = {
-        **(provenance or {}),
-        "cells": len(cells),
-        "held_out": [] if held_out is None else list(held_out.names),
-        "training": dataclasses.asdict(config),
-    }
-    save_dispr2022(out, trainer.average, facts)
-    state.unlink(missing_ok=True)
-    return True
+    complete = run_resumably(
+        trainer,
+        out,
+        batch_size=config.batch_size,
+        num_examples=config.num_examples,
+        checkpoint_minutes=config.checkpoint_minutes,
+        begin=begin,
+        validate=None if held_out is None else lambda: validate(trainer.average, held_out, device),
+        events=events,
+        until=until,
+    )
+    if complete:
+        facts = {
+            **(provenance or {}),
+            "cells": len(cells),
+            "held_out": [] if held_out is None else list(held_out.names),
+            "training": dataclasses.asdict(config),
+        }
+        save_dispr2022(out, trainer.average, facts)
+        state_file(out).unlink(missing_ok=True)
+    return complete
 
 
 def validate(network: PublishedNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:

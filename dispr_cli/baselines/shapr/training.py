@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,10 @@ from dispr_cli.baselines.shapr.network import Discriminator, ShapeNetwork
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.topology import topological_loss
 from dispr_cli.diffusion.augmentation import Randomness, augment
-from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
+from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.training import Progress
-from dispr_cli.diffusion.training_run import HeldOut, TrainingEvents, is_due, state_file
-from dispr_cli.errors import WeightsError
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably, state_file
+from dispr_cli.diffusion.training_state import TrainingState
 
 FORMAT = "dispr-shapr/1"
 STATE_FORMAT = "dispr-shapr-training/1"
@@ -120,15 +118,14 @@ class ShaprTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * 0.5 * (1.0 + np.cos(np.pi * self.step / self.num_steps))
 
+    @property
+    def average(self) -> ShapeNetwork:
+        """The network itself: SHAPR keeps no running average."""
+        return self.network
+
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
-        tensors: dict[str, torch.Tensor] = {}
-        for name, part in self._parts().items():
-            tensors |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
-        for name, optimizer in self._optimizers().items():
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
-        write_tensors(path, tensors, {"format": STATE_FORMAT, "step": self.step, "run": self._run()})
+        self._state().save(path, self.step)
 
     def resume(self, path: Path) -> None:
         """Go on from what :meth:`save` wrote.
@@ -138,36 +135,13 @@ class ShaprTrainer:
         WeightsError
             If the file is damaged or belongs to a training with other settings.
         """
-        tensors, metadata = read_tensors(path, STATE_FORMAT)
-        if metadata["run"] != self._run():
-            raise WeightsError(
-                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
-                "or give --out another name."
-            )
+        self.step = self._state().resume(path)
 
-        def part(name: str) -> dict[str, torch.Tensor]:
-            return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-
-        for name, module in self._parts().items():
-            module.load_state_dict(part(name))
-        for name, optimizer in self._optimizers().items():
-            state = optimizer.state_dict()
-            state["state"] = {}
-            for key, value in part(name).items():
-                index, field = key.split(".", 1)
-                state["state"].setdefault(int(index), {})[field] = value
-            optimizer.load_state_dict(state)
-        self.step = int(metadata["step"])
-
-    def _parts(self) -> dict[str, torch.nn.Module]:
-        return {"network": self.network, "discriminator": self.discriminator}
-
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"optimizer": self.optimizer, "judge": self.judge}
-
-    def _run(self) -> dict[str, Any]:
+    def _state(self) -> TrainingState:
         run = {"training": dataclasses.asdict(self.config), "cells": len(self.cells)}
-        return dict(json.loads(json.dumps(run)))
+        networks = {"network": self.network, "discriminator": self.discriminator}
+        optimizers = {"optimizer": self.optimizer, "judge": self.judge}
+        return TrainingState(STATE_FORMAT, networks, optimizers, run)
 
 
 def train_shapr(
@@ -206,43 +180,33 @@ def train_shapr(
     -------
     Whether the training is complete.
     """
-    events = events or TrainingEvents()
-    state = state_file(out)
     trainer = ShaprTrainer(cells, config, device, autocast)
-    if state.exists():
-        trainer.resume(state)
-        events.resumed(trainer.step * config.batch_size)
-    elif start_from is not None:
-        trainer.network.load_state_dict(start_from.state_dict())
-    saved_at = time.monotonic()
 
-    def observe(progress: Progress) -> None:
-        nonlocal saved_at
-        events.progress(progress)
-        if held_out is not None and is_due(progress, config.batch_size):
-            events.held_out(progress, validate(trainer.network, held_out, device))
-        if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
-            trainer.save(state)
-            saved_at = time.monotonic()
+    def begin() -> None:
+        if start_from is not None:
+            trainer.network.load_state_dict(start_from.state_dict())
 
-    try:
-        complete = trainer.run(observe, until)
-    except KeyboardInterrupt:
-        trainer.save(state)
-        raise
-    if not complete:
-        trainer.save(state)
-        return False
-    facts = {
-        **(provenance or {}),
-        "cells": len(cells),
-        "held_out": [] if held_out is None else list(held_out.names),
-        "training": dataclasses.asdict(config),
-    }
-    tensors = dict(trainer.network.state_dict())
-    write_tensors(out, tensors, {"format": FORMAT, "provenance": facts})
-    state.unlink(missing_ok=True)
-    return True
+    complete = run_resumably(
+        trainer,
+        out,
+        batch_size=config.batch_size,
+        num_examples=trainer.num_steps * config.batch_size,
+        checkpoint_minutes=config.checkpoint_minutes,
+        begin=begin,
+        validate=None if held_out is None else lambda: validate(trainer.network, held_out, device),
+        events=events,
+        until=until,
+    )
+    if complete:
+        facts = {
+            **(provenance or {}),
+            "cells": len(cells),
+            "held_out": [] if held_out is None else list(held_out.names),
+            "training": dataclasses.asdict(config),
+        }
+        write_tensors(out, dict(trainer.network.state_dict()), {"format": FORMAT, "provenance": facts})
+        state_file(out).unlink(missing_ok=True)
+    return complete
 
 
 def validate(network: ShapeNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:
