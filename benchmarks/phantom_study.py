@@ -45,6 +45,7 @@ COMPARED = (
     "true shapes",
     "+ predicted shapes",
     "+ predicted, SMOTE",
+    "+ predicted spread",
     "+ copies",
     "+ SMOTE",
     "class weights",
@@ -135,7 +136,8 @@ def classify(data: StudyData, args: argparse.Namespace) -> dict[str, Any]:
         )
     pairs = [(name, BASELINE.name) for name in outcomes if name != BASELINE.name]
     pairs += [
-        ("+ predicted shapes", other)
+        (own, other)
+        for own in ("+ predicted shapes", "+ predicted spread")
         for other in ("+ copies", "+ SMOTE", "class weights")
         if other in outcomes
     ]

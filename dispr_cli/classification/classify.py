@@ -142,10 +142,10 @@ def classify(
 ) -> Classification:
     """Compare every variant for which there is data."""
     predictions, planes = len(data.predicted) > 0, len(data.names) > data.num_shape_features
+    splits, folds_from = _splits_of(data, config)
     variants = possible_variants(predictions=predictions, planes=planes, smote=has_smote())
     if not has_smote():
         events.message("SMOTE is left out: install dispr with its extra 'study' for imbalanced-learn")
-    splits, folds_from = _splits_of(data, config)
     protocols = _published_protocols(predictions) if config.as_published else {}
     events.started(len(variants) * len(splits) + NUM_SPLITS * len(protocols), 0)
     outcomes = {
@@ -192,6 +192,9 @@ def _pairs_of(variants: Sequence[Variant]) -> list[tuple[str, str]]:
         ("+ predicted shapes", "+ SMOTE"),
         ("+ predicted shapes", "class weights"),
         ("+ predicted, SMOTE", "+ SMOTE"),
+        ("+ predicted spread", "+ copies"),
+        ("+ predicted spread", "+ SMOTE"),
+        ("+ predicted spread", "class weights"),
         ("predicted only", "2D only"),
         ("predicted + 2D", "2D only"),
         ("stacked only", "2D only"),

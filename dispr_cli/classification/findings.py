@@ -10,7 +10,18 @@ from dispr_cli.classification.labels import readable
 from dispr_cli.report.class_tables import markdown_table
 from dispr_cli.study.class_scores import PairedTest
 from dispr_cli.study.forest import COPIES, NONE, SMOTE, WEIGHTS
-from dispr_cli.study.variants import BASELINE, BOTH, FILLED, PLANE, PREDICTED, SHAPE, STACKED, TRUE, Variant
+from dispr_cli.study.variants import (
+    BASELINE,
+    BOTH,
+    FILLED,
+    PLANE,
+    PREDICTED,
+    SHAPE,
+    STACKED,
+    TRUE,
+    VARIED,
+    Variant,
+)
 
 CERTAIN = 0.05
 FEW_CELLS = 20
@@ -22,6 +33,7 @@ _TRAINED = {
     PREDICTED: "predicted, the network saw these cells",
     STACKED: "predicted, the network never saw the cell",
     FILLED: "true shapes",
+    VARIED: "true shapes",
 }
 _BALANCE = {
     NONE: "as they are",
@@ -29,7 +41,11 @@ _BALANCE = {
     SMOTE: "points between their rows",
     WEIGHTS: "weigh more",
 }
-_FILLS = ("+ predicted shapes", "+ predicted, SMOTE")
+_FILLED = "+ predicted shapes"
+_FILLS = {
+    "+ predicted, SMOTE": "with SMOTE after them",
+    "+ predicted spread": "if they only say how true shapes may vary",
+}
 _FREE = ("+ copies", "+ SMOTE", "class weights")
 """What predicted shapes as filling must be better than, since it needs no network."""
 
@@ -41,6 +57,8 @@ def legend(variants: Sequence[Variant]) -> str:
         small, flat = _BALANCE[variant.balance], variant.features == PLANE
         if variant.train == FILLED:
             small = "predicted shapes" + ("" if variant.balance == NONE else f", then {small}")
+        elif variant.train == VARIED:
+            small = "true shapes, varied as predicted ones"
         trained = "the cells" if flat else _TRAINED[variant.train]
         tested = "the cells" if flat else f"{variant.test} shapes"
         rows.append([variant.name, _FEATURES[variant.features], trained, small, tested])
@@ -72,13 +90,13 @@ def _without_truth(found: Classification) -> str:
 
 def _filling(found: Classification) -> str:
     """Compare predicted shapes as filling with no filling, and with the best of what costs nothing."""
-    if _FILLS[0] not in found.scores:
+    if _FILLED not in found.scores:
         return ""
     classes = " and ".join(readable(name) for name in found.data.minorities)
-    after = [f"{_mean(found, name):.2f} with SMOTE after them" for name in _FILLS[1:] if name in found.scores]
-    given = ", ".join([f"{_mean(found, _FILLS[0]):.2f}", *after])
+    after = [f"{_mean(found, name):.2f} {words}" for name, words in _FILLS.items() if name in found.scores]
+    given = ", ".join([f"{_mean(found, _FILLED):.2f}", *after])
     free = [f"{name.removeprefix('+ ')} {_mean(found, name):.2f}" for name in _FREE if name in found.scores]
-    without, test = _mean(found, BASELINE.name), found.tests[_FILLS[0], BASELINE.name]
+    without, test = _mean(found, BASELINE.name), found.tests[_FILLED, BASELINE.name]
     return (
         f"As filling for the small classes ({classes}) in training, predicted shapes give {given}; without "
         f"them it is {without:.2f} ({_difference(test)}). What needs no network gives: {', '.join(free)}."

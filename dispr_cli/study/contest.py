@@ -21,7 +21,8 @@ from dispr_cli.study.rows import (
     rows_of_unseen_cells,
 )
 from dispr_cli.study.splits import Split
-from dispr_cli.study.variants import FILLED, PLANE, PREDICTED, SHAPE, STACKED, TRUE, Variant
+from dispr_cli.study.spread import add_varied
+from dispr_cli.study.variants import FILLED, PLANE, PREDICTED, SHAPE, STACKED, TRUE, VARIED, Variant
 from dispr_cli.study.ways import Way, answers_by_cell, choose_way, fit_way, gathered
 
 
@@ -172,6 +173,8 @@ def training_rows(data: StudyData, variant: Variant, split: Split) -> LabelledRo
             "other cells are tested: every network behind them was trained on one of these. Predict the "
             "training cells of each fold by the network that never saw the fold (dispr study does)."
         )
+    if variant.train == VARIED:
+        return add_varied(truth, predicted, np.random.default_rng(split.seed))
     if variant.train == FILLED:
         return add_predicted(truth, predicted, data.minorities, np.random.default_rng(split.seed))
     return predicted

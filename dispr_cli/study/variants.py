@@ -8,7 +8,7 @@ from dispr_cli.study.forest import COPIES, NONE, SMOTE, WEIGHTS
 from dispr_cli.study.ways import AS_IT_IS, PLANE_WAYS, SAMPLE_WAYS, Way
 
 SHAPE, PLANE, BOTH = "shape", "plane", "both"
-TRUE, PREDICTED, STACKED, FILLED = "true", "predicted", "stacked", "filled"
+TRUE, PREDICTED, STACKED, FILLED, VARIED = "true", "predicted", "stacked", "filled", "varied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Variant:
         ``true`` shapes; ``predicted`` ones by the network that saw none of the tested cells, but did see the
         cells that train; ``stacked``: predicted ones of each cell by the network that did not see it, so that
         they err as those tested do, though that network may have seen shapes of tested cells;
-        ``filled``: true ones, small classes filled up with predicted.
+        ``filled``: true ones, small classes filled up with predicted; ``varied``: true ones, all classes
+        filled up to the largest with true ones that vary as predicted ones of one image do.
     test
         ``true`` or ``predicted`` shapes of the tested cells.
     balance
@@ -60,6 +61,7 @@ VARIANTS = (
     BASELINE,
     Variant("+ predicted shapes", "+ predicted shapes of small classes", train=FILLED),
     Variant("+ predicted, SMOTE", "+ predicted shapes, then SMOTE", train=FILLED, balance=SMOTE),
+    Variant("+ predicted spread", "+ true shapes, varied as predicted", train=VARIED),
     Variant("+ copies", "+ copies (random oversampling)", balance=COPIES),
     Variant("+ SMOTE", "+ SMOTE", balance=SMOTE),
     Variant("class weights", "class weights", balance=WEIGHTS),

@@ -50,7 +50,9 @@ def test_no_row_of_a_tested_cell_trains(variant: Variant, split: Split) -> None:
         assert set(train.cells) | split.test_cells == set(DATA.truth.cells)
 
 
-@pytest.mark.parametrize("name", ["true shapes", "+ predicted shapes", "predicted only", "stacked only"])
+@pytest.mark.parametrize(
+    "name", ["true shapes", "+ predicted shapes", "+ predicted spread", "predicted only", "stacked only"]
+)
 def test_chance_stays_chance(name: str) -> None:
     assert macro_f1(variant_named(name)) < 0.5
 
@@ -118,3 +120,23 @@ def test_the_published_protocol_takes_few_cells() -> None:
     few = np.concatenate([np.flatnonzero(DATA.truth.classes == name)[:5] for name in DATA.classes])
     data = dataclasses.replace(DATA, truth=DATA.truth.where(few))
     assert np.isfinite(score_as_published(data, QUICK, with_predicted=False).macro_f1).all()
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_varied_row_knows_nothing_of_tested_cells(samples: int) -> None:
+    """Neither their true shapes nor any sample of them, nor what other networks drew, may move a row."""
+    variant, split = variant_named("+ predicted spread"), SPLITS[0]
+    drawn = DATA.predicted.where(
+        np.arange(len(DATA.predicted)) % (6 * len(DATA.truth)) < samples * len(DATA.truth)
+    )
+    data = dataclasses.replace(DATA, predicted=drawn)
+    tested = np.isin(DATA.truth.cells, list(split.test_cells))
+    forbidden = np.isin(drawn.cells, list(split.test_cells)) | (drawn.networks != "net0")
+    spoilt = dataclasses.replace(
+        data,
+        truth=dataclasses.replace(DATA.truth, values=np.where(tested[:, None], 1e6, DATA.truth.values)),
+        predicted=dataclasses.replace(drawn, values=np.where(forbidden[:, None], 1e6, drawn.values)),
+    )
+    first, second = (training_rows(found, variant, split) for found in (data, spoilt))
+    np.testing.assert_array_equal(first.values, second.values)
+    assert set(first.networks) == {"", "net0"}
