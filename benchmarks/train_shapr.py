@@ -7,7 +7,7 @@
 Writes ``fold0.safetensors`` to ``fold4.safetensors``; resumable. With ``--start`` the topological loss comes
 in the end only, from the network of the same fold, which never saw the fold's cells either. With
 ``--phantoms`` SHAPR gets what ours gets: synthetic cells first (``phantoms.safetensors``, which knows no real
-cell), and our augmentation. On Linux ``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296``
+cell). On Linux ``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296``
 keeps memory, which is a third faster.
 """
 
@@ -24,7 +24,6 @@ import torch
 from dispr_cli.baselines.shapr.method import load_shapr
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import train_shapr
-from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_autocast, choose_device, describe
 from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents
@@ -32,7 +31,6 @@ from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
 PUBLISHED_TOPOLOGY_WEIGHT = 0.1
-OUR_AUGMENTATION = TrainingConfig(z_stretch=0.15, z_asymmetry=0.1, elastic=0.5)
 
 
 def report(progress: Progress, found: HeldOut) -> None:
@@ -60,7 +58,6 @@ def train(
         num_examples=examples,
         learning_rate=args.rate,
         topology_weight=PUBLISHED_TOPOLOGY_WEIGHT if args.topology else 0.0,
-        augmentation=OUR_AUGMENTATION if args.phantoms else TrainingConfig(),
     )
     device = choose_device(args.device)
     autocast = choose_autocast(device, config.precision)

@@ -8,11 +8,6 @@ from dispr_cli.config import PRECISIONS, TrainingConfig
 from dispr_cli.errors import ConfigError
 
 
-def gentle_augmentation() -> TrainingConfig:
-    """Augmentation without what is there for the spread of samples: a network with one answer has none."""
-    return TrainingConfig(z_stretch=0.05, z_asymmetry=0.0, elastic=0.0)
-
-
 @dataclass(frozen=True, slots=True)
 class ShaprConfig:
     """One training of SHAPR.
@@ -39,10 +34,11 @@ class ShaprConfig:
     device, precision
         Where the network is trained, and in which number format.
     augmentation
-        How examples are moved, scaled and re-lit.
+        How examples are moved, scaled and re-lit: as ours are. With three times as many examples it took the
+        error of the volume of held-out cells from 24 to 20 % (docs/model_log.md).
     """
 
-    num_examples: int = 6_000
+    num_examples: int = 18_000
     batch_size: int = 6
     learning_rate: float = 1e-3
     topology_weight: float = 0.0
@@ -56,7 +52,7 @@ class ShaprConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
-    augmentation: TrainingConfig = field(default_factory=gentle_augmentation)
+    augmentation: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         for name, least in (("num_examples", 1), ("batch_size", 1), ("adversarial_examples", 0), ("seed", 0)):
