@@ -115,13 +115,18 @@ def stores() -> str:
         rows.append(
             [
                 f"{size['cells']:,}",
-                f"{read['median_ms']:.1f} ms; {read['p95_ms']:.1f} ms",
+                f"{read['median_ms']:.1f} ms; {read['p95_ms']:.1f} ms ({read['cpu_median_ms']:.1f} ms)",
                 f"{plan['files']:,}",
                 f"{plan['seconds']:.1f} s ({plan['cpu_seconds']:.1f} s)",
             ]
         )
     return table(
-        ["cells of a store", "open it, read one cell: median; 95 %", "files of a folder", "planned in (CPU)"],
+        [
+            "cells of a store",
+            "open it, read one cell: median; 95 % (CPU)",
+            "files of a folder",
+            "planned in (CPU)",
+        ],
         rows,
     )
 
