@@ -128,5 +128,5 @@ def _difference(test: PairedTest) -> str:
     size = f"{abs(test.difference):.2f} {'more' if test.difference >= 0 else 'less'}"
     interval = f"95 % interval {test.low:+.2f} to {test.high:+.2f}"
     p = "p < 0.001" if test.adjusted_p_value < 0.001 else f"p = {test.adjusted_p_value:.3f}"
-    chance = "chance explains it badly" if test.adjusted_p_value < CERTAIN else "chance may explain it"
+    chance = "hardly chance" if test.adjusted_p_value < CERTAIN else "may be chance"
     return f"{size} ({interval}; {p} corrected for all comparisons, {chance})"
