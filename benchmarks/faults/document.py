@@ -54,7 +54,7 @@ def faults() -> str:
     rows = []
     for name in FAULTS:
         found = result(f"faults/{name}")
-        happened = ", ".join(f"{count} {word}" for word, count in found["details"].items())
+        happened = ", ".join(f"{count} × {word}" for word, count in found["details"].items())
         rows.append(
             [found["fault"], str(found["trials"]), happened, str(found["lost"]), f"`{found['command']}`"]
         )
@@ -90,7 +90,7 @@ def memory() -> str:
         spread = f"{min(tenths):.1f} to {max(tenths):.1f}" if tenths else "-"
         rows.append(
             [
-                f"{run['cells']:,}",
+                f"{run['cells']:,}" + (f" of {run['of']:,}" if "of" in run else ""),
                 f"{run['peak_memory_mb']:.0f} MB",
                 "-" if run["cpu_ms_per_cell"] is None else f"{run['cpu_ms_per_cell']:.1f} ms",
                 spread,

@@ -48,7 +48,8 @@ def on_workers(number: int, seconds_per_shard: float) -> dict[str, Any]:
     load = partial(load_stub, seconds_per_cell=seconds_per_shard / CELLS_PER_SHARD)
     with distributed.LocalCluster(
         n_workers=number, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+        # One process holds all workers: Dask would hold its memory against each of them, and let them pause.
+        dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, memory_limit=0,
     ) as cluster:  # fmt: skip
         options = ClusterOptions(cluster.scheduler_address, shard_timeout=600.0, threads=1)
         events = _Started()
