@@ -83,9 +83,16 @@ def _without_truth(found: Classification) -> str:
         f"{flat:.2f}: {_difference(test)}."
     )
     if true > flat:
-        share = 100 * (drawn - flat) / (true - flat)
-        sentence += f" True shapes reach {true:.2f}, so {share:.0f} % of what 2D lacks is regained."
+        sentence += (
+            f" True shapes reach {true:.2f}, so {regained(drawn, flat, true)} of what 2D lacks is regained."
+        )
     return sentence
+
+
+def regained(drawn: float, flat: float, true: float) -> str:
+    """How much of the way from 2D to true shapes predicted ones go, in words."""
+    share = round(100 * (drawn - flat) / (true - flat))
+    return f"{share} %" if share > 0 else "nothing"
 
 
 def _filling(found: Classification) -> str:

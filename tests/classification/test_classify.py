@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.classification.classify import ClassifyConfig, classify_tables
-from dispr_cli.classification.findings import findings
+from dispr_cli.classification.findings import findings, regained
 from dispr_cli.classification.labels import read_labels, readable
 from dispr_cli.classification.report import write_classification
 from dispr_cli.errors import ConfigError, InputError
@@ -134,6 +134,11 @@ def test_true_shapes_alone(truth: Path) -> None:
     assert not any("predicted" in name for name in found.scores)
     said = findings(found).splitlines()
     assert [line.split(":")[0] for line in said] == ["- Hardest class, even by true shapes", "- Few cells"]
+
+
+def test_predicted_shapes_worse_than_2d_regain_nothing() -> None:
+    assert regained(0.80, 0.60, 0.85) == "80 %"
+    assert regained(0.46, 0.59, 0.86) == "nothing"
 
 
 def test_labels_from_a_file_and_chosen_classes(truth: Path, predicted: Path, tmp_path: Path) -> None:
