@@ -64,6 +64,22 @@ def scores_table(result_file: str, counted: str, measures: dict[str, tuple[str, 
     return "\n".join(lines)
 
 
+def thousand_table() -> str:
+    """Means over the cells that were drawn in 1000 steps too, beside fewer steps of the same networks."""
+    few, most = (
+        json.loads((RESULTS / f"{name}.json").read_text())["results"]
+        for name in ("folds", "folds_1000_steps")
+    )
+    shown = [row for row in few if row["steps"] in (1, 6, 50)] + most
+    names = list(most[0]["iou_vote"]["cells"])
+    lines = [f"| {len(names)} cells | " + " | ".join(f"{row['steps']} steps" for row in shown) + " |"]
+    lines.append("| --- |" + " ---: |" * len(shown))
+    for key, (title, factor, form) in MEASURES.items():
+        means = (factor * sum(row[key]["cells"][name] for name in names) / len(names) for row in shown)
+        lines.append(f"| {title} | " + " | ".join(map(form.format, means)) + " |")
+    return "\n".join(lines)
+
+
 def main_job_table() -> str:
     """Time and memory of the main job."""
     r = json.loads((RESULTS / "main_job.json").read_text())
@@ -122,6 +138,7 @@ def main() -> None:
     tables = {
         "folds": folds_table(),
         "samples": scores_table("samples", "sample", OF_SAMPLES),
+        "thousand": thousand_table(),
         "main_job": main_job_table(),
         "shape_measures": shape_measures_table(),
         **kernel_tables(),
