@@ -72,7 +72,8 @@ def thousand_table() -> str:
     )
     shown = [row for row in few if row["steps"] in (1, 6, 50)] + most
     names = list(most[0]["iou_vote"]["cells"])
-    lines = [f"| {len(names)} cells | " + " | ".join(f"{row['steps']} steps" for row in shown) + " |"]
+    heads = (f"{row['steps']} step{'s' * (row['steps'] > 1)}" for row in shown)
+    lines = [f"| {len(names)} cells | {' | '.join(heads)} |"]
     lines.append("| --- |" + " ---: |" * len(shown))
     for key, (title, factor, form) in MEASURES.items():
         means = (factor * sum(row[key]["cells"][name] for name in names) / len(names) for row in shown)
