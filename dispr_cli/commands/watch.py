@@ -166,9 +166,10 @@ def print_result(
     if progress.failed:
         typer.echo(f"{progress.failed} of {total} cells failed; the reasons are in the table", err=True)
     if unlike:
+        looks = "cells looks" if unlike == 1 else "cells look"
         typer.echo(
-            f"Look with care: {unlike} of the cells look unlike those the network was trained on "
-            "(unlike_training above 1 in the table); its measured accuracy does not hold for them.",
+            f"Look with care: {unlike} of {total} {looks} unlike those the network was trained on "
+            "(unlike_training above 1 in the table); its measured accuracy does not hold there.",
             err=True,
         )
     if not part.is_whole:

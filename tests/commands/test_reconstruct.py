@@ -174,7 +174,7 @@ def test_cells_unlike_those_trained_on_are_pointed_out(
     options = ("--samples", 1, "--steps", 1, "--weights", weights)
     result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *options)
     assert result.returncode == 0, result.stderr
-    assert "7 of the cells look unlike those the network was trained on" in result.stderr
+    assert "7 of 7 cells look unlike those the network was trained on" in result.stderr
     assert "no intervals were measured for these weights" in result.stderr
     again = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *options, "--json")
     assert json.loads(again.stdout)["unlike_training"] == 7
