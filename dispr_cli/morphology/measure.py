@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 from pyarrow import parquet
+from threadpoolctl import threadpool_limits
 
 from dispr_cli.errors import CellError, ConfigError, InputError
 from dispr_cli.morphology.sources import ShapeRef, ShapeSource
@@ -106,7 +107,11 @@ def measure_to_table(
     parts = _Parts(out.with_name(f".{out.name}.parts"), source.fingerprint(), schema)
     finished = parts.open()
     events.started(source.num_shapes, sum(parts.count(unit) for unit in finished))
-    with ThreadPoolExecutor(threads, thread_name_prefix="dispr-features") as pool:
+    # Our threads share shapes out; those of BLAS, for matrices of 3 x 3, would only wait in turns for a core.
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(threads, thread_name_prefix="dispr-features") as pool,
+    ):
         for unit in range(source.num_units):
             if unit not in finished:
                 parts.write(unit, list(_measured(source.unit(unit), size, pool, threads, events)))
