@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.errors import DisprError
 
@@ -55,10 +57,28 @@ class TrainingEvents:
     resumed: Callable[[int], None] = lambda examples: None
 
 
+class TrainingSettings(Protocol):
+    """What every method's settings, a dataclass, have."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in a step."""
+
+    @property
+    def checkpoint_minutes(self) -> float:
+        """Minutes between two saved states."""
+
+
 class Resumable(Protocol):
     """What trains: ours or a peer's."""
 
     step: int
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps of the whole training."""
 
     @property
     def average(self) -> Any:
@@ -77,30 +97,36 @@ class Resumable(Protocol):
 def run_resumably(
     trainer: Resumable,
     out: Path,
+    config: TrainingSettings,
     *,
-    batch_size: int,
-    num_examples: int,
-    checkpoint_minutes: float,
+    write: Callable[[dict[str, Any]], None],
     begin: Callable[[], None] = lambda: None,
-    validate: Callable[[], HeldOut] | None = None,
+    validate: Callable[[TrainingCells], HeldOut],
+    cells: TrainingCells,
+    held_out: TrainingCells | None = None,
+    provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
     processes: Processes = ALONE,
 ) -> bool:
-    """Train, or go on where an earlier run stopped; the state of an unfinished run lies beside ``out``.
-
-    The caller writes the weights once the training is complete, and then removes the state.
+    """Train and write the weights, or go on where an earlier run stopped.
 
     Parameters
     ----------
-    batch_size, num_examples
-        Of the training.
-    checkpoint_minutes
-        Minutes between two saved states.
+    out
+        File of the weights; the state of an unfinished run lies beside it.
+    config
+        Settings of the training, a dataclass; they are written into the file.
+    write
+        Writes ``out`` at the end, given what the file is to say of its training.
     begin
         Called when nothing is there to go on from.
     validate
-        Takes the held-out metrics; None if no cell is held out.
+        Takes the metrics on held-out cells.
+    cells, held_out
+        What is trained on, and what is not.
+    provenance
+        Written into the file, beside what this function knows.
     until
         Value of ``time.monotonic()`` at which to stop and save.
     processes
@@ -114,10 +140,11 @@ def run_resumably(
     if state.exists():
         trainer.resume(state)
         if processes.is_first:
-            events.resumed(trainer.step * batch_size)
+            events.resumed(trainer.step * config.batch_size)
     else:
         begin()
-    saved_at, validated = time.monotonic(), validations_due(trainer.step * batch_size, num_examples)
+    saved_at = time.monotonic()
+    validated = validations_due(trainer.step, trainer.num_steps)
 
     def observe(progress: Progress) -> None:
         nonlocal saved_at, validated
@@ -125,11 +152,11 @@ def run_resumably(
             return
         events.progress(progress)
         events.average(progress, trainer.average)
-        due = validations_due(progress.examples, progress.total)
-        if validate is not None and due > validated:
-            events.held_out(progress, validate())
+        due = validations_due(trainer.step, trainer.num_steps)
+        if held_out is not None and due > validated:
+            events.held_out(progress, validate(held_out))
         validated = due
-        if time.monotonic() - saved_at > 60.0 * checkpoint_minutes:
+        if time.monotonic() - saved_at > 60.0 * config.checkpoint_minutes:
             trainer.save(state)
             saved_at = time.monotonic()
             events.saved(state)
@@ -141,9 +168,20 @@ def run_resumably(
         if processes.is_first:
             trainer.save(state)
         raise
-    if not complete and processes.is_first:
+    if not processes.is_first:
+        return complete
+    if not complete:
         trainer.save(state)
-    return complete
+        return False
+    facts = {
+        **(provenance or {}),
+        "cells": len(cells),
+        "held_out": [] if held_out is None else list(held_out.names),
+        "training": dataclasses.asdict(config),
+    }
+    write(facts)
+    state.unlink(missing_ok=True)
+    return True
 
 
 def state_file(out: Path) -> Path:
@@ -151,6 +189,6 @@ def state_file(out: Path) -> Path:
     return out.with_name(f"{out.stem}.state.safetensors")
 
 
-def validations_due(examples: int, total: int) -> int:
+def validations_due(step: int, num_steps: int) -> int:
     """How many times held-out metrics should have been taken by now: :data:`VALIDATIONS` in a run."""
-    return examples * VALIDATIONS // total
+    return step * VALIDATIONS // num_steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
-from dispr_cli.diffusion.resumable_run import HeldOut, TrainingEvents, run_resumably, state_file
+from dispr_cli.diffusion.resumable_run import HeldOut, TrainingEvents, run_resumably
 from dispr_cli.diffusion.sampler import sample_ddim
 from dispr_cli.diffusion.schedule import log_sigmas
 from dispr_cli.diffusion.training import Trainer
@@ -67,28 +66,20 @@ def train_denoiser(
     Whether the training is complete.
     """
     trainer = Trainer(cells, config, denoiser_config, device, autocast, odds, processes)
-    complete = run_resumably(
+    return run_resumably(
         trainer,
         out,
-        batch_size=config.batch_size,
-        num_examples=config.num_examples,
-        checkpoint_minutes=config.checkpoint_minutes,
+        config,
+        write=lambda facts: save_denoiser(out, trainer.average, facts),
         begin=lambda: None if start_from is None else trainer.start_from(start_from),
-        validate=None if held_out is None else lambda: validate(trainer.average, held_out, device),
+        validate=lambda held: validate(trainer.average, held, device),
+        cells=cells,
+        held_out=held_out,
+        provenance=provenance,
         events=events,
         until=until,
         processes=processes,
     )
-    if complete and processes.is_first:
-        facts = {
-            **(provenance or {}),
-            "cells": len(cells),
-            "held_out": [] if held_out is None else list(held_out.names),
-            "training": dataclasses.asdict(config),
-        }
-        save_denoiser(out, trainer.average, facts)
-        state_file(out).unlink(missing_ok=True)
-    return complete
 
 
 def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.device) -> HeldOut:

@@ -23,7 +23,7 @@ from dispr_cli.baselines.dispr2022.weights import save_dispr2022
 from dispr_cli.config import SamplerConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Examples, Randomness, augment
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably, state_file
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably
 from dispr_cli.diffusion.training_state import TrainingState
 
 STATE_FORMAT = "dispr-dispr2022-training/1"
@@ -176,27 +176,19 @@ def train_dispr2022(
             trainer.network.load_state_dict(start_from.state_dict())
             trainer.average.load_state_dict(start_from.state_dict())
 
-    complete = run_resumably(
+    return run_resumably(
         trainer,
         out,
-        batch_size=config.batch_size,
-        num_examples=config.num_examples,
-        checkpoint_minutes=config.checkpoint_minutes,
+        config,
+        write=lambda facts: save_dispr2022(out, trainer.average, facts),
         begin=begin,
-        validate=None if held_out is None else lambda: validate(trainer.average, held_out, device),
+        validate=lambda held: validate(trainer.average, held, device),
+        cells=cells,
+        held_out=held_out,
+        provenance=provenance,
         events=events,
         until=until,
     )
-    if complete:
-        facts = {
-            **(provenance or {}),
-            "cells": len(cells),
-            "held_out": [] if held_out is None else list(held_out.names),
-            "training": dataclasses.asdict(config),
-        }
-        save_dispr2022(out, trainer.average, facts)
-        state_file(out).unlink(missing_ok=True)
-    return complete
 
 
 def validate(network: PublishedNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:

@@ -19,7 +19,7 @@ from dispr_cli.baselines.shapr.topology import topological_loss
 from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably, state_file
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably
 from dispr_cli.diffusion.training_state import TrainingState
 
 FORMAT = "dispr-shapr/1"
@@ -186,27 +186,22 @@ def train_shapr(
         if start_from is not None:
             trainer.network.load_state_dict(start_from.state_dict())
 
-    complete = run_resumably(
+    def write(facts: dict[str, Any]) -> None:
+        write_tensors(out, dict(trainer.network.state_dict()), {"format": FORMAT, "provenance": facts})
+
+    return run_resumably(
         trainer,
         out,
-        batch_size=config.batch_size,
-        num_examples=trainer.num_steps * config.batch_size,
-        checkpoint_minutes=config.checkpoint_minutes,
+        config,
+        write=write,
         begin=begin,
-        validate=None if held_out is None else lambda: validate(trainer.network, held_out, device),
+        validate=lambda held: validate(trainer.network, held, device),
+        cells=cells,
+        held_out=held_out,
+        provenance=provenance,
         events=events,
         until=until,
     )
-    if complete:
-        facts = {
-            **(provenance or {}),
-            "cells": len(cells),
-            "held_out": [] if held_out is None else list(held_out.names),
-            "training": dataclasses.asdict(config),
-        }
-        write_tensors(out, dict(trainer.network.state_dict()), {"format": FORMAT, "provenance": facts})
-        state_file(out).unlink(missing_ok=True)
-    return complete
 
 
 def validate(network: ShapeNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:
