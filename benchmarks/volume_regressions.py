@@ -2,9 +2,9 @@
 
     python -m benchmarks.volume_regressions CELLS.npz --drawn local/trust_samples.npz
 
-Regressions of ln(true volume) on the median of the network's samples, on the 14 numbers of image and mask, and
-on both, cross-fitted in 18 folds. The samples are those that ``benchmarks/measure_trust.py`` keeps, each cell's by
-the network that never saw it. Prints the mean error of each; nothing came of it (docs/model_log.md).
+Regressions of ln(true volume) on the median of the network's samples, on the 14 numbers of image and mask,
+and on both, cross-fitted in 18 folds. The samples are those that ``benchmarks/measure_trust.py`` keeps, each
+cell's by the network that never saw it. Prints the mean error of each; nothing came of it (docs/model_log.md).
 """
 
 from __future__ import annotations
