@@ -4,7 +4,7 @@
 
 Regressions of ln(true volume) on the median of the network's samples, on the 14 numbers of image and mask,
 and on both, cross-fitted in 18 folds. The samples are those that ``benchmarks/measure_trust.py`` keeps, each
-cell's by the network that never saw it. Prints the mean error of each; nothing came of it (docs/model_log.md).
+cell's by the network that never saw it. Prints their mean errors; nothing came of it (docs/model_log.md).
 """
 
 from __future__ import annotations

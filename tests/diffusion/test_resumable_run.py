@@ -1,0 +1,159 @@
+"""The loop around every training, with a trainer that learns nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.processes import Processes
+from dispr_cli.diffusion.resumable_run import (
+    VALIDATIONS,
+    HeldOut,
+    Progress,
+    TrainingEvents,
+    run_resumably,
+    state_file,
+)
+
+STEPS = 57
+CELLS = TrainingCells(
+    ("a", "b"),
+    np.zeros((2, 64, 64, 64), np.int8),
+    np.zeros((2, 64, 64), np.int8),
+    np.zeros((2, 64, 64), np.uint8),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    batch_size: int = 3
+    checkpoint_minutes: float = 1e9
+
+
+class Counting:
+    """Counts steps; stops for good after ``until`` of them, as if time was up."""
+
+    num_steps, average = STEPS, "the average"
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.step))
+
+    def resume(self, path: Path) -> None:
+        self.step = json.loads(path.read_text())
+
+    def run(self, observer: Callable[[Progress], None], until: float) -> bool:
+        while self.step < STEPS:
+            if self.step >= until:
+                return False
+            self.step += 1
+            observer(Progress(3 * self.step, 3 * STEPS, 0.0, 0.0))
+        return True
+
+
+@dataclass
+class Heard:
+    """What was told, in order."""
+
+    steps: list[int]
+    validated: list[int]
+    resumed: list[int]
+    begun: int = 0
+    written: dict[str, Any] | None = None
+
+    def run(self, out: Path, until: float = float("inf"), config: Settings | None = None) -> bool:
+        trainer = Counting()
+        events = TrainingEvents(
+            progress=lambda progress: self.steps.append(progress.examples // 3),
+            held_out=lambda progress, metrics: self.validated.append(progress.examples // 3),
+            resumed=self.resumed.append,
+        )
+
+        def begin() -> None:
+            self.begun += 1
+
+        def write(facts: dict[str, Any]) -> None:
+            self.written = facts
+
+        return run_resumably(
+            trainer,
+            out,
+            config or Settings(),
+            write=write,
+            begin=begin,
+            validate=lambda held: HeldOut(float(len(held)), 0.0, 1.0),
+            cells=CELLS,
+            held_out=CELLS.select(np.array([1])),
+            provenance={"data": "none"},
+            events=events,
+            until=until,
+        )
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard([], [], [])
+
+
+def test_metrics_are_taken_ten_times_however_often_a_run_stops(heard: Heard, tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    for until in (1, 13, 14, 40):
+        assert not heard.run(out, until)
+        assert state_file(out).exists()
+        assert heard.written is None
+    assert heard.run(out)
+    assert heard.steps == list(range(1, STEPS + 1))
+    assert len(heard.validated) == VALIDATIONS
+    assert heard.validated[-1] == STEPS
+    assert max(np.diff([0, *heard.validated])) <= -(-STEPS // VALIDATIONS)
+    assert heard.resumed == [3, 39, 42, 120]
+    assert heard.begun == 1
+    assert not state_file(out).exists()
+    assert heard.written == {
+        "data": "none",
+        "cells": 2,
+        "held_out": ["b"],
+        "training": {"batch_size": 3, "checkpoint_minutes": 1e9},
+    }
+
+
+def test_what_was_learned_is_kept_while_it_runs(
+    heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, run = tmp_path / "w.safetensors", Counting.run
+
+    def killed(self: Counting, observer: Callable[[Progress], None], until: float) -> bool:
+        run(self, observer, 20)
+        raise SystemExit("killed: nothing more is saved")
+
+    monkeypatch.setattr(Counting, "run", killed)
+    with pytest.raises(SystemExit):
+        heard.run(out, config=Settings(checkpoint_minutes=1e-12))
+    assert json.loads(state_file(out).read_text()) == 20
+
+
+def test_only_the_first_process_speaks_and_writes(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    complete = run_resumably(
+        Counting(),
+        tmp_path / "w.safetensors",
+        Settings(),
+        write=lambda facts: pytest.fail("a second process wrote"),
+        validate=lambda held: pytest.fail("a second process took metrics"),
+        cells=CELLS,
+        held_out=CELLS,
+        events=TrainingEvents(progress=told.append),
+        processes=Processes(rank=1, count=2),
+    )
+    assert complete
+    assert told == []
+    assert list(tmp_path.iterdir()) == []
