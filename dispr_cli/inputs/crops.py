@@ -220,8 +220,9 @@ def _sample_image(
 ) -> NDArray[np.float64]:
     smooth = ndimage.gaussian_filter(pixels, sigmas, mode="nearest") if any(sigmas) else pixels
     order = 1 if min(scale) <= 1 else 3
+    # A matrix, since scipy before 1.16 warns of a list of scales.
     sampled = ndimage.affine_transform(
-        smooth, [1 / s for s in scale], offset, (GRID, GRID), order=order, mode="nearest"
+        smooth, np.diag([1 / s for s in scale]), offset, (GRID, GRID), order=order, mode="nearest"
     )
     return np.clip(sampled, smooth.min(), smooth.max())  # cubic splines overshoot at edges
 
@@ -233,7 +234,8 @@ def _sample_mask(
     smooth = ndimage.gaussian_filter(
         cell.astype(np.float32), [max(s, _OUTLINE_SMOOTHING_PIXELS) for s in sigmas], mode="constant"
     )
-    sampled = ndimage.affine_transform(smooth, [1 / s for s in scale], offset, (GRID, GRID), order=1)
+    step = np.diag([1 / s for s in scale])
+    sampled = ndimage.affine_transform(smooth, step, offset, (GRID, GRID), order=1)
     return sampled >= 0.5
 
 

@@ -131,7 +131,7 @@ def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np
     values = truth.occupancy.astype(np.float32)
     # Anti-aliasing as in skimage.transform.resize.
     values = ndimage.gaussian_filter(values, np.maximum((step - 1) / 2, 0), mode="constant")
-    grid = ndimage.affine_transform(values, step, first, (GRID, GRID, GRID), order=1, mode="constant")
+    grid = ndimage.affine_transform(values, np.diag(step), first, (GRID,) * 3, order=1, mode="constant")
     occupancy = np.rint(grid).astype(np.uint8)
     if not (occupancy >= _FOREGROUND).any():
         raise CellError("nothing of the ground truth lies on the grid of 64 voxels; check its voxel size.")

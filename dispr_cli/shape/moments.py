@@ -54,7 +54,9 @@ def inertia_eigenvalues(inside: NDArray[np.bool_], voxel_size: VoxelSize = UNIT_
     places = np.argwhere(inside) * np.asarray(voxel_size)
     if len(places) == 0:
         return np.full(3, np.nan)
-    covariance = np.cov(places, rowvar=False, bias=True)
+    # np.cov takes the places of a single voxel for one variable before numpy 2.2.
+    from_centre = places - places.mean(0)
+    covariance = from_centre.T @ from_centre / len(places)
     tensor = np.trace(covariance) * np.eye(3) - covariance
     return np.sort(np.linalg.eigvalsh(tensor))[::-1]
 

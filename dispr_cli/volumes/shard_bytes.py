@@ -17,6 +17,7 @@ COMPRESSOR: Final = "zstd"
 LEVEL: Final = 5
 """Settings of the blosc codec, also written into the array's metadata; bits are shuffled."""
 
+_CODEC: Final = numcodecs.blosc.Blosc(COMPRESSOR, LEVEL, numcodecs.blosc.BITSHUFFLE)
 _MISSING = 2**64 - 1
 
 
@@ -24,10 +25,7 @@ def encode_chunk(volume: NDArray[np.uint8]) -> bytes:
     """Compress one volume, (64, 64, 64), and put its checksum behind it; no bytes at all if it is empty."""
     if not volume.any():
         return b""
-    voxels = np.ascontiguousarray(volume)
-    shuffle, typesize = numcodecs.blosc.BITSHUFFLE, voxels.itemsize
-    packed = numcodecs.blosc.compress(voxels, COMPRESSOR.encode(), LEVEL, shuffle, 0, typesize)
-    return _summed(bytes(packed))
+    return _summed(bytes(_CODEC.encode(np.ascontiguousarray(volume))))
 
 
 def join_chunks(chunks: Sequence[bytes], num_chunks: int) -> bytes:
