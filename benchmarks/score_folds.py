@@ -23,19 +23,19 @@ from dispr_cli.diffusion.device import choose_device
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.shape.errors import iou, slice_iou
 from dispr_cli.shape.mesh import surface_area
+from dispr_cli.shape.samples import fair_crps
 from dispr_cli.study.folds import assign_folds, class_of
 
 NUM_FOLDS = 5
 LEVEL = 127.5
 
 
-def score(truth: np.ndarray, samples: np.ndarray) -> dict[str, float]:
+def score(truth: np.ndarray, samples: np.ndarray, balance: int = SamplerConfig().balance) -> dict[str, float]:
     """Every measure of one cell; errors are relative."""
     true_volume, volumes = float((truth > LEVEL).sum()), (samples > LEVEL).sum((1, 2, 3)).astype(float)
     true_area, areas = surface_area(truth), np.array([surface_area(s) for s in samples])
     vote = np.where((samples > LEVEL).mean(0) > 0.5, 255, 0).astype(np.uint8)
     pairs = [(i, j) for i in range(len(samples)) for j in range(i)]
-    between = np.mean([abs(volumes[i] - volumes[j]) for i, j in pairs]) if pairs else 0.0
     return {
         "iou_one": float(np.mean([iou(s, truth) for s in samples])),
         "iou_vote": iou(vote, truth),
@@ -45,8 +45,7 @@ def score(truth: np.ndarray, samples: np.ndarray) -> dict[str, float]:
         "volume_error_one": float(np.mean(np.abs(volumes - true_volume))) / true_volume,
         "volume_error_median": abs(float(np.median(volumes)) - true_volume) / true_volume,
         "volume_spread": float(volumes.std(ddof=1)) / true_volume if len(samples) > 1 else 0.0,
-        # Fair CRPS (Gneiting & Raftery 2007), relative to the true volume.
-        "volume_crps": (float(np.mean(np.abs(volumes - true_volume))) - 0.5 * between) / true_volume,
+        "volume_crps": float(fair_crps(volumes, true_volume, balance)) / true_volume,
         "volume_covered": float(volumes.min() <= true_volume <= volumes.max()),
         "surface_error_one": float(np.mean(np.abs(areas - true_area))) / true_area,
         "surface_bias": float(np.mean(areas - true_area)) / true_area,
@@ -93,6 +92,7 @@ def main() -> None:
     parser.add_argument("--sampler", default=SamplerConfig().sampler)
     parser.add_argument("--sigma-max", type=float)
     parser.add_argument("--samples", type=int, default=5)
+    parser.add_argument("--balance", type=int, default=SamplerConfig().balance)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/folds.json"))
     args = parser.parse_args()
@@ -109,15 +109,18 @@ def main() -> None:
                 config = dataclasses.replace(checkpoint.denoiser.config, sigma_max=args.sigma_max)
                 checkpoint.denoiser.config = config
             method = DiffusionMethod(
-                checkpoint, SamplerConfig(args.sampler, steps), choose_device(args.device)
+                checkpoint,
+                SamplerConfig(args.sampler, steps, balance=args.balance),
+                choose_device(args.device),
             )
             for index in np.flatnonzero(fold == k):
                 samples = method.reconstruct([cells.cell(index)], args.samples, seed=0)[0]
-                scores.append(score(cells.occupancy(index), samples))
+                scores.append(score(cells.occupancy(index), samples, method.sampler.balance))
                 names.append(cells.names[index])
         result = {
             "steps": steps,
             "sampler": args.sampler,
+            "balance": args.balance,
             "weights_sha256": hashes,
             **summarise(scores, names),
         }

@@ -81,12 +81,16 @@ class SamplerConfig:
         Share of fresh noise in each step of ``ddim`` (0: none, 1: as much as ``ddpm``).
     orientations
         How many of the eight in-plane orientations the samples of a cell are drawn in, by turns.
+    balance
+        Samples of a cell whose noise adds up to nothing, so that together they stand for their distribution
+        better than independent ones do; 1 for independent samples.
     """
 
     sampler: str = "ddpm"
     num_steps: int = 6
     eta: float = 0.0
     orientations: int = 8
+    balance: int = 5
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -99,6 +103,8 @@ class SamplerConfig:
             raise ConfigError(f"--eta is {self.eta}: expected a number from 0 to 1")
         if not 1 <= self.orientations <= 8:
             raise ConfigError(f"orientations is {self.orientations}: expected a whole number from 1 to 8")
+        if not 1 <= self.balance <= 64:
+            raise ConfigError(f"balance is {self.balance}: expected a whole number from 1 to 64")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,10 @@
-"""Noise that belongs to a sample: a function of (seed, cell content, sample index) and of nothing else."""
+"""Noise that belongs to a sample: a function of (seed, cell content, sample index) and of nothing else.
+
+The samples of a cell go in groups whose noise adds up to nothing. Each sample's noise is still standard
+normal, but what one sample gets too much of, the others of its group get too little: their vote and their
+median are nearer to those of very many samples, and their extremes span more than those of independent ones.
+Independent draws are groups of one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli.diffusion.ops import noise_blocks, normal_noise
+from dispr_cli.inputs.cell import Cell
 
 CPU = torch.device("cpu")
 
@@ -43,6 +50,48 @@ def sample_stream(image: NDArray[np.float32], mask: NDArray[np.bool_], seed: int
     content.update(f"{seed}/{sample}".encode())
     low, high = np.frombuffer(content.digest(), "<i8").tolist()
     return NoiseStream((low, high))
+
+
+class BalancedNoise:
+    """Noise of a batch of samples, step by step.
+
+    For independent standard normal n_1 ... n_G, sqrt(G / (G - 1)) (n_i - mean) are standard normal, any two
+    of them correlated by -1 / (G - 1), and their sum is 0.
+
+    Parameters
+    ----------
+    cells
+        Images and masks, which decide the noise.
+    work
+        Pairs of cell and sample, one for each volume of the batch.
+    seed
+        Of the whole run.
+    group
+        Samples of a cell that balance each other: 0 to G - 1, G to 2 G - 1, ...
+    """
+
+    def __init__(self, cells: Sequence[Cell], work: Sequence[tuple[int, int]], seed: int, group: int) -> None:
+        self.group = group
+        self.places = [(cell, sample // group, sample % group) for cell, sample in work]
+        # All members are drawn, wanted or not: a sample does not depend on how many were asked for.
+        self.streams = {
+            (cell, number): [
+                sample_stream(cells[cell].image, cells[cell].mask, seed, number * group + member)
+                for member in range(group)
+            ]
+            for cell, number, _ in self.places
+        }
+
+    def draw(self, grid: int, device: torch.device = CPU) -> torch.Tensor:
+        """Draw standard normal volumes, (len(work), 1, grid, grid, grid) float32, on ``device``."""
+        drawn = {place: self._balanced(streams, grid, device) for place, streams in self.streams.items()}
+        return torch.stack([drawn[cell, number][member] for cell, number, member in self.places])
+
+    def _balanced(self, streams: Sequence[NoiseStream], grid: int, device: torch.device) -> torch.Tensor:
+        noise = draw_noise(streams, grid, device)
+        if self.group == 1:
+            return noise
+        return (noise - noise.mean(0)) * (self.group / (self.group - 1)) ** 0.5
 
 
 def draw_noise(streams: Sequence[NoiseStream], grid: int, device: torch.device = CPU) -> torch.Tensor:

@@ -15,7 +15,7 @@ from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.device import describe
 from dispr_cli.diffusion.distance import outline_distance
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
-from dispr_cli.diffusion.noise import draw_noise, sample_stream
+from dispr_cli.diffusion.noise import BalancedNoise
 from dispr_cli.diffusion.orientation import turn, turn_back
 from dispr_cli.diffusion.representation import to_occupancy
 from dispr_cli.diffusion.sampler import Observer, sample
@@ -74,6 +74,7 @@ class DiffusionMethod(MicroBatchedMethod):
             "num_steps": self.sampler.num_steps,
             "eta": self.sampler.eta,
             "orientations": self.sampler.orientations,
+            "balance": self.sampler.balance,
             "precision": "bf16" if self.autocast else "fp32",
         }
 
@@ -108,10 +109,14 @@ class DiffusionMethod(MicroBatchedMethod):
         # (cell, orientation) of each volume
         chosen = [(i, s % self.sampler.orientations) for i, s in work]
         known = self._encode(cells, chosen)
-        streams = [sample_stream(cells[i].image, cells[i].mask, seed, s) for i, s in work]
+        drawn = BalancedNoise(cells, work, seed, self.sampler.balance)
 
         def noise() -> torch.Tensor:
-            return draw_noise(streams, GRID).to(self.device)
+            # Balanced as the cell lies: what each orientation sees is turned with it.
+            upright = drawn.draw(GRID)
+            return torch.stack([turn(n, k) for n, (_, k) in zip(upright, chosen, strict=True)]).to(
+                self.device
+            )
 
         def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
             return self.denoiser.denoise(x, sigma, known)

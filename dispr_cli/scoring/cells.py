@@ -119,7 +119,12 @@ def score_cell(match: Match, truths: Truths, measuring: Measuring, cell: str) ->
         if (key, side) not in measured:
             measured[key, side] = measure_volume(occupancy, (side, side, side), binary=measuring.binary)
         scores[method.name] = score_samples(
-            occupancy, samples, side, binary=measuring.binary, measured_truth=measured[key, side]
+            occupancy,
+            samples,
+            side,
+            binary=measuring.binary,
+            measured_truth=measured[key, side],
+            balance=method.balance,
         )
     notes = dict.fromkeys(note for on_grid in on_grids.values() for note in on_grid.notes)
     return ScoredCell(cell, scores, tuple(notes))
@@ -132,6 +137,7 @@ def score_samples(
     *,
     binary: bool = False,
     measured_truth: MeasuredVolume | None = None,
+    balance: int = 1,
 ) -> CellScores:
     """Score the samples of one cell; where all are the same, as a deterministic method's, one is measured.
 
@@ -143,7 +149,7 @@ def score_samples(
         (S, Z, Y, X) uint8.
     side
         Side of a voxel.
-    binary, measured_truth
+    binary, measured_truth, balance
         As for :func:`~dispr_cli.shape.measures.measure_cell`.
 
     Raises
@@ -153,7 +159,9 @@ def score_samples(
     """
     different = len(samples) == 1 or bool((samples != samples[0]).any())
     drawn = list(samples) if different else [samples[0]]
-    scores = measure_cell(truth, drawn, (side, side, side), binary=binary, measured_truth=measured_truth)
+    scores = measure_cell(
+        truth, drawn, (side,) * 3, binary=binary, measured_truth=measured_truth, balance=balance
+    )
     return scores if different else _repeated(scores, len(samples))
 
 

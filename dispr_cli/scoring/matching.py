@@ -43,6 +43,11 @@ class ComparedMethod:
     rows: dict[str, CellRow]
 
     @property
+    def balance(self) -> int:
+        """Samples of a cell whose noise balances, in order; 1 where they are independent."""
+        return int(self.store.configuration.get("balance", 1))
+
+    @property
     def failed(self) -> dict[str, str]:
         """Cells that the method could not reconstruct, and why."""
         return {cell: row.status for cell, row in self.rows.items() if not row.is_done}

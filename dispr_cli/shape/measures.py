@@ -202,6 +202,7 @@ def measure_cell(
     tangent_sphere: bool = True,
     threads: int = 1,
     measured_truth: MeasuredVolume | None = None,
+    balance: int = 1,
 ) -> CellScores:
     """Measure a cell's truth, its samples and their vote, and score them singly and as a set.
 
@@ -220,6 +221,8 @@ def measure_cell(
         they start no thread pool of Numba or OpenMP that could meet torch's.
     measured_truth
         What :func:`measure_volume` made of ``truth`` with these settings; measured here if None.
+    balance
+        Samples whose noise balances, in order; 1 for independent ones. The scores of the set allow for it.
 
     Returns
     -------
@@ -255,7 +258,7 @@ def measure_cell(
         voted = measure_volume(voxel_vote(insides), voxel_size, **settings)
         vote = voted.values | measure_reconstruction(voted, true, voxel_size)
     reliability = voxel_reliability(insides, true.inside)
-    together = _set_scores(true.values, scores, among, reliability)
+    together = _set_scores(true.values, scores, among, reliability, balance)
     return CellScores(true.values, scores, vote, medoid(among), together, reliability)
 
 
@@ -316,13 +319,17 @@ def _set_scores(
     scores: list[dict[str, float]],
     among: NDArray[np.float64],
     reliability: VoxelReliability,
+    balance: int,
 ) -> dict[str, float]:
     together: dict[str, float] = {}
     for name in SCORED_QUANTITIES:
-        crps = float(fair_crps([values[name] for values in scores], true[name]))
+        crps = float(fair_crps([values[name] for values in scores], true[name], balance))
         together |= {f"fair_crps_{name}": crps, f"relative_fair_crps_{name}": crps / true[name]}
-    together["ged_squared"] = energy_distance_of(np.array([values["iou"] for values in scores]), among)
+    with_truth = np.array([values["iou"] for values in scores])
+    together["ged_squared"] = energy_distance_of(with_truth, among, balance)
     pairs = among[np.triu_indices(len(among), 1)]
     together["sample_iou"] = float(pairs.mean()) if len(pairs) else float("nan")
-    together |= {"brier": reliability.brier_score, "fair_brier": reliability.fair_brier_score}
+    # The vote of balanced samples has hardly any noise of its own: nothing is taken off its score.
+    fair_brier = reliability.fair_brier_score if balance == 1 else reliability.brier_score
+    together |= {"brier": reliability.brier_score, "fair_brier": fair_brier}
     return together | {"calibration_error": reliability.calibration_error}

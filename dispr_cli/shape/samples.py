@@ -14,12 +14,32 @@ from dispr_cli.shape.errors import overlap_ratio
 from dispr_cli.shape.threshold import foreground
 
 
-def fair_crps(samples: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
+def independence(num_samples: int, balance: int) -> NDArray[np.float64]:
+    """Factors that bring the distances between balanced samples to those between independent ones: (M, M).
+
+    Samples whose noise adds up to nothing in groups of G are correlated by -1 / (G - 1), hence farther apart
+    than independent ones by sqrt(G / (G - 1)), exactly so for quantities linear in the noise
+    (:class:`dispr_cli.diffusion.noise.BalancedNoise`). Pairs of different groups are independent.
+
+    Parameters
+    ----------
+    num_samples
+        M, in order.
+    balance
+        G; 1 for independent samples.
+    """
+    groups = np.arange(num_samples) // balance
+    same = groups[:, None] == groups
+    return np.where(same & (balance > 1), np.sqrt((balance - 1) / balance), 1.0)
+
+
+def fair_crps(samples: ArrayLike, truth: ArrayLike, balance: int = 1) -> NDArray[np.float64]:
     """Score numbers drawn from a distribution against the true number (continuous ranked probability score).
 
     ``mean |x_m - y| - sum_{m != j} |x_m - x_j| / (2 M (M - 1))``: the fair form, whose expectation does not
     depend on M (Gneiting & Raftery 2007; Ferro 2014). For one sample it is the absolute error, so
-    deterministic methods compare.
+    deterministic methods compare. It holds for independent samples; the distances between balanced ones are
+    brought to that, see :func:`independence`, or else their method would seem better than it is.
 
     Parameters
     ----------
@@ -27,6 +47,8 @@ def fair_crps(samples: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
         (..., M): M samples of a quantity (volume, surface area, z-extent) for each cell.
     truth
         (...): the true values.
+    balance
+        Samples that balance each other, in order; 1 for independent ones.
 
     Returns
     -------
@@ -44,13 +66,13 @@ def fair_crps(samples: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     distance = np.asarray(np.abs(drawn - true[..., None]).mean(axis=-1))
     if num_samples == 1:
         return distance
-    # Over sorted samples the sum over ordered pairs is 2 sum_k (2 k - M + 1) x_(k), k from 0.
-    ranks = 2.0 * np.arange(num_samples) - num_samples + 1
-    spread = (np.sort(drawn, axis=-1) * ranks).sum(axis=-1) / (num_samples * (num_samples - 1))
-    return np.asarray(distance - spread)
+    apart = np.abs(drawn[..., :, None] - drawn[..., None, :]) * independence(num_samples, balance)
+    return np.asarray(distance - apart.sum(axis=(-2, -1)) / (2 * num_samples * (num_samples - 1)))
 
 
-def generalised_energy_distance(samples: Sequence[NDArray[Any]], truth: NDArray[Any]) -> float:
+def generalised_energy_distance(
+    samples: Sequence[NDArray[Any]], truth: NDArray[Any], balance: int = 1
+) -> float:
     """Score sampled shapes as a set: GED² with d = 1 - IoU (Kohl et al. 2018), in the M (M - 1) form.
 
     ``2 mean d(S_m, y) - sum_{m != j} d(S_m, S_j) / (M (M - 1))``. One sample has no spread, so it scores
@@ -62,6 +84,8 @@ def generalised_energy_distance(samples: Sequence[NDArray[Any]], truth: NDArray[
         M volumes (Z, Y, X): uint8 grey values, float occupancy in [0, 1], or bool.
     truth
         (Z, Y, X) volume.
+    balance
+        As for :func:`fair_crps`.
 
     Returns
     -------
@@ -77,10 +101,12 @@ def generalised_energy_distance(samples: Sequence[NDArray[Any]], truth: NDArray[
     """
     insides, true_inside = [foreground(sample) for sample in samples], foreground(truth)
     overlaps = np.array([overlap_ratio(inside, true_inside) for inside in insides])
-    return energy_distance_of(overlaps, overlap_matrix(insides))
+    return energy_distance_of(overlaps, overlap_matrix(insides), balance)
 
 
-def energy_distance_of(with_truth: NDArray[np.float64], among_samples: NDArray[np.float64]) -> float:
+def energy_distance_of(
+    with_truth: NDArray[np.float64], among_samples: NDArray[np.float64], balance: int = 1
+) -> float:
     """Return GED² from the samples' IoU with the truth (M,) and with each other (M, M)."""
     num_samples = len(with_truth)
     if num_samples == 0:
@@ -88,9 +114,9 @@ def energy_distance_of(with_truth: NDArray[np.float64], among_samples: NDArray[n
     distance = 2 * float(1 - with_truth.mean())
     if num_samples == 1:
         return distance
-    pairs = num_samples * (num_samples - 1)
     # The diagonal holds a one for each sample, whose distance to itself is 0.
-    return distance - float(pairs + num_samples - among_samples.sum()) / pairs
+    apart = (1 - among_samples) * independence(num_samples, balance)
+    return distance - float(apart.sum()) / (num_samples * (num_samples - 1))
 
 
 def overlap_matrix(insides: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:

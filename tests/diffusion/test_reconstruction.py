@@ -114,6 +114,7 @@ def test_identity_tells_what_decides_the_result() -> None:
         "num_steps": 3,
         "eta": 0.5,
         "orientations": 8,
+        "balance": 5,
         "precision": "fp32",
     }
 

@@ -10,6 +10,7 @@ import pytest
 from dispr_cli.errors import ConfigError
 from dispr_cli.shape.samples import (
     best_of_k,
+    energy_distance_of,
     fair_crps,
     generalised_energy_distance,
     medoid,
@@ -29,6 +30,25 @@ def test_fair_crps_is_the_double_sum() -> None:
     samples, truth = random.normal(size=(4, 6)), random.normal(size=4)
     expected = [crps_written_out(row, value) for row, value in zip(samples, truth, strict=True)]
     np.testing.assert_allclose(fair_crps(samples, truth), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_scores_of_balanced_samples_are_those_of_independent_ones(groups: int) -> None:
+    random = np.random.default_rng(4)
+    truth = random.normal(size=40_000)
+    raw = random.normal(size=(40_000, groups, 5))
+    balanced = ((raw - raw.mean(-1, keepdims=True)) * np.sqrt(5 / 4)).reshape(40_000, -1)
+    assert fair_crps(balanced, truth, balance=5).mean() == pytest.approx(1 / np.sqrt(np.pi), abs=0.01)
+    # Without the allowance it would seem better than the truth's own distribution.
+    assert groups > 1 or fair_crps(balanced, truth).mean() < 1 / np.sqrt(np.pi) - 0.05
+
+
+def test_energy_distance_allows_for_balance_within_groups_only() -> None:
+    with_truth, among = np.full(4, 0.5), np.full((4, 4), 0.6)
+    np.fill_diagonal(among, 1.0)
+    # Each sample has one partner in its group of two, whose distance counts sqrt(1 / 2), and two outside.
+    expected = 1.0 - 0.4 * (np.sqrt(0.5) + 2.0) / 3.0
+    assert energy_distance_of(with_truth, among, balance=2) == pytest.approx(expected)
 
 
 def test_fair_crps_of_one_sample_is_the_absolute_error() -> None:
