@@ -23,6 +23,7 @@ from benchmarks.recipes import settings
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.device import choose_autocast
 from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
 from dispr_cli.diffusion.training import Trainer
 from dispr_cli.diffusion.training_run import train_denoiser
@@ -84,9 +85,10 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
     phantoms = load_cells(args.phantoms) if args.phantoms else None
     config, shape = settings(args.phantom_recipe if pretraining else args.recipe)
     device = torch.device(args.device)
+    autocast = choose_autocast(device, config.precision) is not None
     cells, odds = stage_cells(stage, real, phantoms, args.phantom_share)
     if args.seconds:
-        trial = Trainer(cells, config, shape, device, device.type == "cuda", odds)
+        trial = Trainer(cells, config, shape, device, autocast, odds)
         config = dataclasses.replace(config, num_examples=examples_in(args.seconds, trial))
         del trial
     losses: list[float] = []
@@ -115,7 +117,7 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
         config,
         shape,
         device=device,
-        autocast=device.type == "cuda",
+        autocast=autocast,
         held_out=held_out_cells(stage, real),
         start_from=None if fresh else load_denoiser(start_file(stage, args)).denoiser,
         odds=odds,

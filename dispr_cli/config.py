@@ -194,6 +194,10 @@ class TrainingConfig:
         Standard deviation of the smooth in-plane bending, in pixels.
     condition_dropout
         Share of examples whose image is hidden (the mask stays).
+    dropout
+        Share of the channels that say what image and mask show, silenced at random.
+    area_weight
+        Weight of the squared relative error of the surface area, at low noise levels.
     """
 
     num_examples: int = 100_000
@@ -210,6 +214,8 @@ class TrainingConfig:
     shear: float = 0.04
     elastic: float = 0.5
     condition_dropout: float = 0.0
+    dropout: float = 0.2
+    area_weight: float = 2.0
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -223,6 +229,10 @@ class TrainingConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
         if not 0.0 <= self.validation_fraction < 0.9:
             raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"dropout is {self.dropout}: expected a number from 0, less than 1")
+        if not 0.0 <= self.area_weight < float("inf"):
+            raise ConfigError(f"area_weight is {self.area_weight}: expected a number from 0")
         if self.device not in DEVICES:
             raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
         if self.precision not in PRECISIONS:

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
-from dispr_cli.diffusion.augmentation import Randomness, augment
+from dispr_cli.diffusion.augmentation import Randomness, augment, drop_features
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.field_area import area_loss
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
 from dispr_cli.diffusion.resumable_run import Progress
@@ -147,10 +148,14 @@ class Trainer:
         noisy = target + sigma.view(-1, 1, 1, 1, 1) * random.field(target.shape)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             condition = self.denoiser.encode(examples.image, examples.outline)
+            condition = drop_features(condition, self.config.dropout, random)
             estimate = self.denoiser(noisy, sigma, condition)
         # Velocity of the flow x_t = (1 - t) x0 + t n is (x_t - x0) / t: its squared error weighs 1 / t².
         weight = (1.0 / flow_time(sigma) ** 2).clamp_max(MOST_WEIGHT)
-        return (weight * (estimate - target).square().mean((1, 2, 3, 4))).mean()
+        loss = (weight * (estimate - target).square().mean((1, 2, 3, 4))).mean()
+        if self.config.area_weight == 0.0:
+            return loss
+        return loss + self.config.area_weight * area_loss(estimate, target, sigma, shape.clip_distance)
 
     def _set_learning_rate(self) -> None:
         warm = min(1.0, (self.step + 1) / self.config.warmup)
