@@ -27,7 +27,7 @@ MEASURES = {
     "volume_error_median": ("volume error, median of 5", 100.0, "{:.1f} %"),
     "volume_bias": ("volume bias", 100.0, "{:+.1f} %"),
     "volume_crps": ("fair CRPS of volume, relative", 100.0, "{:.1f} %"),
-    "volume_covered": ("volume between the extremes of 5 (nominal 67 %)", 100.0, "{:.0f} %"),
+    "volume_covered": ("volume between the extremes of 5 (honest: 75 %)", 100.0, "{:.0f} %"),
     "surface_error_one": ("surface error, one sample", 100.0, "{:.1f} %"),
     "slice_iou": ("IoU of the focal slice with the truth's", 1.0, "{:.3f}"),
 }

@@ -215,7 +215,7 @@ class TrainingConfig:
     elastic: float = 0.5
     condition_dropout: float = 0.0
     dropout: float = 0.2
-    area_weight: float = 2.0
+    area_weight: float = 4.0
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"

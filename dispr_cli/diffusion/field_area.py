@@ -1,7 +1,7 @@
 """Surface area of a field, differentiable, and the loss that keeps estimates from being smoother than cells.
 
-A least-squares estimate is a mean over all shapes that fit, and a mean is smoother than each of them. At low
-noise, where the shape is known but for its details, the network is told to keep the area as well.
+A least-squares estimate is a mean over all shapes that fit, and a mean is smoother than each of them. Where
+the noise has left the shape and hides its details, the network is told to keep the area as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dispr_cli.diffusion.representation import to_share
 STEEPNESS = 2.0
 """How much faster than over one voxel the occupancy falls, so that the level of one half counts most."""
 
-HIGHEST_SIGMA = 3.0
+HIGHEST_SIGMA = 12.0
 """Noise level above which details are not known, and a sharp estimate would be a guess."""
 
 _LEAST_SLOPE = 1e-3

@@ -82,9 +82,9 @@ def _draw_ranks(panel: Axes, calibrations: Mapping[str, Calibration], look: Mapp
         panel.axhspan(number * low[0], number * high[0], **_BAND)
     panel.axhline(1, **_IDEAL)
     for name, calibration in calibrations.items():
-        number, total = len(calibration.ranks), calibration.ranks.sum()
-        places = np.arange(number) / (number - 1)
-        panel.plot(places, calibration.ranks / total * number, **_line(look[name], name))
+        places = np.linspace(0, 1, len(calibration.ranks))
+        share = calibration.ranks / calibration.ranks.sum()
+        panel.plot(places, share / calibration.honest_ranks, **_line(look[name], name))
     panel.set_xticks([0, 0.5, 1], ["lowest", "middle", "highest"])
     panel.set(xlim=(-0.08, 1.08), ylim=(0, None))
 

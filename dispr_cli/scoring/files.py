@@ -131,6 +131,7 @@ def _calibration(values: Calibration) -> dict[str, Any]:
         "nominal": values.nominal,
         "observed": values.observed,
         "ranks": values.ranks,
+        "honest_ranks": values.honest_ranks,
         "spread_skill": values.spread_skill,
     }
 

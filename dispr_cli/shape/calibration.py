@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dispr_cli.errors import ConfigError
+from dispr_cli.shape.balanced import honest_ranks, independence, noise_of_mean
 from dispr_cli.shape.errors import foreground_pair
 from dispr_cli.shape.samples import paired_with_truth
 
 
 def interval_coverage(
-    samples: ArrayLike, truth: ArrayLike
+    samples: ArrayLike, truth: ArrayLike, balance: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count how often the truth lies within the central intervals of its samples.
 
     Interval a = 1, 2, ... goes from the a-th smallest to the a-th largest of M samples. If the truth is
-    drawn from the same distribution as the samples, it lies inside with probability (M + 1 - 2 a) / (M + 1).
+    drawn from the same distribution as independent samples, it lies inside with probability
+    (M + 1 - 2 a) / (M + 1); balanced samples span more (:mod:`dispr_cli.shape.balanced`).
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ def interval_coverage(
         (N, M): M samples of a quantity for each of N cells.
     truth
         (N,): the true values.
+    balance
+        Samples that balance each other, in order; 1 for independent ones.
 
     Returns
     -------
@@ -46,8 +50,9 @@ def interval_coverage(
     from_below = np.sort(drawn, axis=1)[:, : num_samples // 2]
     from_above = np.sort(drawn, axis=1)[:, ::-1][:, : num_samples // 2]
     inside = (from_below <= true[:, None]) & (true[:, None] <= from_above)
-    depth = np.arange(1, num_samples // 2 + 1)
-    return (num_samples + 1 - 2 * depth) / (num_samples + 1), inside.mean(axis=0)
+    ranks = np.array(honest_ranks(num_samples, balance))
+    depths = range(1, num_samples // 2 + 1)
+    return np.array([ranks[a : num_samples + 1 - a].sum() for a in depths]), inside.mean(axis=0)
 
 
 def rank_histogram(samples: ArrayLike, truth: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
@@ -79,10 +84,11 @@ def rank_histogram(samples: ArrayLike, truth: ArrayLike, seed: int = 0) -> NDArr
     return np.bincount(ranks, minlength=drawn.shape[1] + 1)
 
 
-def spread_skill_ratio(samples: ArrayLike, truth: ArrayLike) -> float:
+def spread_skill_ratio(samples: ArrayLike, truth: ArrayLike, balance: int = 1) -> float:
     """Divide the samples' spread by the error of their mean; an honest spread gives 1, a narrow one less.
 
-    ``sqrt((M + 1) / M * mean variance) / RMSE of the mean`` with the unbiased variance (Fortin et al. 2014).
+    ``sqrt((1 + v) mean variance) / RMSE of the mean`` with the unbiased variance of one sample and the
+    variance v of the mean relative to it, 1 / M for independent samples (Fortin et al. 2014).
     Cells of different sizes are weighed equally if samples and truth are divided by the truth first.
 
     Parameters
@@ -91,6 +97,8 @@ def spread_skill_ratio(samples: ArrayLike, truth: ArrayLike) -> float:
         (N, M): M samples of a quantity for each of N cells.
     truth
         (N,): the true values.
+    balance
+        As for :func:`interval_coverage`.
 
     Returns
     -------
@@ -107,7 +115,9 @@ def spread_skill_ratio(samples: ArrayLike, truth: ArrayLike) -> float:
     num_samples = drawn.shape[1]
     if num_samples == 1:
         return 0.0
-    spread = np.sqrt((num_samples + 1) / num_samples * drawn.var(axis=1, ddof=1).mean())
+    apart = (drawn[:, :, None] - drawn[:, None, :]) * independence(num_samples, balance)
+    variance = (apart**2).sum(axis=(1, 2)) / (2 * num_samples * (num_samples - 1))
+    spread = np.sqrt((1 + noise_of_mean(num_samples, balance)) * variance.mean())
     error = np.sqrt(((drawn.mean(axis=1) - true) ** 2).mean())
     if error == 0:
         return float("nan") if spread == 0 else float("inf")

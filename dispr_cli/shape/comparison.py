@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.errors import ConfigError
+from dispr_cli.shape.balanced import honest_ranks
 from dispr_cli.shape.calibration import (
     VoxelReliability,
     interval_coverage,
@@ -42,8 +43,8 @@ class Calibration:
     ----------
     nominal, observed
         Probability and observed share of the truths within each central interval, the widest first.
-    ranks
-        (M + 1,) truths by rank among their samples.
+    ranks, honest_ranks
+        (M + 1,) truths by rank among their samples, and how probable the ranks are if the spread is honest.
     spread_skill
         Spread over error of the samples' mean; 1 is honest, less is too sure.
     """
@@ -51,6 +52,7 @@ class Calibration:
     nominal: NDArray[np.float64]
     observed: NDArray[np.float64]
     ranks: NDArray[np.int64]
+    honest_ranks: NDArray[np.float64]
     spread_skill: float
 
 
@@ -168,9 +170,15 @@ def calibrate(cells: Sequence[CellScores], quantity: str) -> Calibration:
     """
     truth = np.array([scores.truth[quantity] for scores in cells])
     drawn = np.array([[sample[quantity] for sample in scores.samples] for scores in cells])
-    relative, ones = drawn / truth[:, None], np.ones(len(cells))
-    nominal, observed = interval_coverage(relative, ones)
-    return Calibration(nominal, observed, rank_histogram(relative, ones), spread_skill_ratio(relative, ones))
+    relative, ones, balance = drawn / truth[:, None], np.ones(len(cells)), cells[0].balance
+    nominal, observed = interval_coverage(relative, ones, balance)
+    return Calibration(
+        nominal,
+        observed,
+        rank_histogram(relative, ones),
+        np.array(honest_ranks(drawn.shape[1], balance)),
+        spread_skill_ratio(relative, ones, balance),
+    )
 
 
 def compare(

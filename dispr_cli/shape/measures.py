@@ -80,6 +80,8 @@ class CellScores:
         ``sample_iou`` (between two samples), ``brier``, ``fair_brier``, ``calibration_error``.
     reliability
         The voxels by votes, to be added up over cells.
+    balance
+        Samples whose noise balances, in order; 1 for independent ones.
     """
 
     truth: dict[str, float]
@@ -88,6 +90,7 @@ class CellScores:
     medoid: int
     together: dict[str, float]
     reliability: VoxelReliability
+    balance: int = 1
 
     def rows(self) -> Iterator[tuple[str, str, float]]:
         """Yield (sample, measure, value) for a tidy table; sample is truth, 0, 1, ..., vote, medoid, all."""
@@ -259,7 +262,7 @@ def measure_cell(
         vote = voted.values | measure_reconstruction(voted, true, voxel_size)
     reliability = voxel_reliability(insides, true.inside)
     together = _set_scores(true.values, scores, among, reliability, balance)
-    return CellScores(true.values, scores, vote, medoid(among), together, reliability)
+    return CellScores(true.values, scores, vote, medoid(among), together, reliability, balance)
 
 
 def _check_samples(truth: NDArray[Any], samples: Sequence[NDArray[Any]]) -> None:

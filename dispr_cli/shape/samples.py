@@ -10,27 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dispr_cli.errors import ConfigError
+from dispr_cli.shape.balanced import independence
 from dispr_cli.shape.errors import overlap_ratio
 from dispr_cli.shape.threshold import foreground
-
-
-def independence(num_samples: int, balance: int) -> NDArray[np.float64]:
-    """Factors that bring the distances between balanced samples to those between independent ones: (M, M).
-
-    Samples whose noise adds up to nothing in groups of G are correlated by -1 / (G - 1), hence farther apart
-    than independent ones by sqrt(G / (G - 1)), exactly so for quantities linear in the noise
-    (:class:`dispr_cli.diffusion.noise.BalancedNoise`). Pairs of different groups are independent.
-
-    Parameters
-    ----------
-    num_samples
-        M, in order.
-    balance
-        G; 1 for independent samples.
-    """
-    groups = np.arange(num_samples) // balance
-    same = groups[:, None] == groups
-    return np.where(same & (balance > 1), np.sqrt((balance - 1) / balance), 1.0)
 
 
 def fair_crps(samples: ArrayLike, truth: ArrayLike, balance: int = 1) -> NDArray[np.float64]:
@@ -39,7 +21,7 @@ def fair_crps(samples: ArrayLike, truth: ArrayLike, balance: int = 1) -> NDArray
     ``mean |x_m - y| - sum_{m != j} |x_m - x_j| / (2 M (M - 1))``: the fair form, whose expectation does not
     depend on M (Gneiting & Raftery 2007; Ferro 2014). For one sample it is the absolute error, so
     deterministic methods compare. It holds for independent samples; the distances between balanced ones are
-    brought to that, see :func:`independence`, or else their method would seem better than it is.
+    brought to that, see :mod:`dispr_cli.shape.balanced`, or else their method would seem better than it is.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.report.calibration_plots import chance_band, draw_calibration, has_spread
+from dispr_cli.shape.balanced import honest_ranks
 from dispr_cli.shape.calibration import (
     VoxelReliability,
     interval_coverage,
@@ -20,7 +21,10 @@ def summary(samples: int, sd: float = 1.0, cells: int = 300) -> MethodSummary:
     drawn = random.normal(0, sd, (cells, samples))
     truth = random.normal(0, 1, cells)
     calibration = Calibration(
-        *interval_coverage(drawn, truth), rank_histogram(drawn, truth), spread_skill_ratio(drawn, truth)
+        *interval_coverage(drawn, truth),
+        rank_histogram(drawn, truth),
+        np.array(honest_ranks(samples, 1)),
+        spread_skill_ratio(drawn, truth),
     )
     votes = np.arange(samples + 1) * 10 + 5
     return MethodSummary(
