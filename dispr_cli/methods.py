@@ -35,6 +35,8 @@ class MethodOptions:
         was not trained on it.
     sampler, num_steps
         How samples are drawn (``dispr`` and ``dispr2022``).
+    independent
+        Whether the samples of a cell are independent of each other; those of ``dispr`` balance otherwise.
     variant
         Height of ``cylinder`` and ``ellipsoid``; ``copy`` or ``mean-of-5`` of ``nearest``.
     run
@@ -44,6 +46,7 @@ class MethodOptions:
     weights: Path | None = None
     sampler: str | None = None
     num_steps: int | None = None
+    independent: bool | None = None
     variant: str | None = None
     run: ReconstructConfig = dataclasses.field(default_factory=ReconstructConfig)
 
@@ -189,6 +192,7 @@ METHODS: Mapping[str, Callable[[MethodOptions, Callable[[str], None]], Loaded]] 
 _MEANT_FOR = {
     "sampler": ({OURS, "dispr2022"}, "--sampler"),
     "num_steps": ({OURS, "dispr2022"}, "--steps"),
+    "independent": ({OURS}, "--independent"),
     "variant": ({"cylinder", "ellipsoid", "nearest"}, "--variant"),
     "weights": ({OURS, "dispr2022", "shapr", "shapr-topo", "nearest"}, "--weights"),
 }
@@ -206,6 +210,7 @@ def _sampler(options: MethodOptions, default: SamplerConfig) -> SamplerConfig:
     return SamplerConfig(
         default.sampler if options.sampler is None else options.sampler,
         default.num_steps if options.num_steps is None else options.num_steps,
+        balance=1 if options.independent else default.balance,
     )
 
 

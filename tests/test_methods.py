@@ -88,6 +88,7 @@ def test_every_name_has_a_loader_and_every_loader_a_name() -> None:
         ("shapr", {}, "--method shapr has no weights"),
         ("shapr", {"num_steps": 3}, "--steps means nothing to --method shapr"),
         ("shapr", {"sampler": "ddim"}, "--sampler means nothing"),
+        ("dispr2022", {"independent": True}, "--independent means nothing to --method dispr2022"),
         ("dispr", {"variant": "full"}, "--variant means nothing to --method dispr"),
         ("dispr", {"num_steps": 0}, "--steps is 0"),
     ],
@@ -95,6 +96,11 @@ def test_every_name_has_a_loader_and_every_loader_a_name() -> None:
 def test_what_a_method_cannot_do_is_said(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises((ConfigError, WeightsError), match=message):
         load_method(name, MethodOptions(**options))
+
+
+def test_samples_balance_unless_they_are_to_be_independent() -> None:
+    assert load_method("dispr", MethodOptions()).identity()["balance"] == config.SamplerConfig().balance > 1
+    assert load_method("dispr", MethodOptions(independent=True)).identity()["balance"] == 1
 
 
 def test_a_folder_without_folds_is_refused(tmp_path: Path) -> None:

@@ -81,6 +81,14 @@ def reconstruct(
             rich_help_panel=SAMPLING,
         ),
     ] = None,
+    independent: Annotated[
+        bool,
+        typer.Option(
+            "--independent",
+            help="Samples independent of each other, not balanced in fives.",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = False,
     weights: Weights = None,
     pixel_size: Annotated[
         Optional[float],  # noqa: UP045
@@ -268,7 +276,7 @@ def reconstruct(
         raise ConfigError(
             f"--save-trajectory needs --method {NAMES[0]} with one file of weights, whose steps it draws"
         )
-    options = MethodOptions(weights, sampler, steps, variant, run)
+    options = MethodOptions(weights, sampler, steps, independent or None, variant, run)
     method = load_method(method_name, options, events.message)
     events.message(
         f"{len(plan.cells)} cells, {samples} samples each, by {method.name} on {method.describe()}"

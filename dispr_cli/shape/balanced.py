@@ -2,10 +2,10 @@
 
 The noise of G samples of a cell that follow each other may add up to nothing, see
 :class:`dispr_cli.diffusion.noise.BalancedNoise`: each is drawn from the method's distribution, but any two of
-them are correlated by -1 / (G - 1). They lie farther apart than independent samples, their mean has less noise
-and their extremes span more. A score that takes them for independent would flatter their method. What stands
-here holds exactly for quantities that are linear in the noise; G = 1 are independent samples, and groups are
-independent of each other.
+them are correlated by -1 / (G - 1). They lie farther apart than independent samples, their mean has less
+noise and their extremes span more. A score that takes them for independent would flatter their method. What
+stands here holds exactly for quantities that are linear in the noise; G = 1 are independent samples, and
+groups are independent of each other.
 """
 
 from __future__ import annotations
