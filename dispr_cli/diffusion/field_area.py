@@ -56,9 +56,9 @@ def area_loss(
     estimate, target
         (N, 1, D, H, W) fields.
     sigma
-        (N,) noise levels.
+        (N,) noise levels, on the CPU: looking at them must not wait for the device.
     """
-    low = torch.nonzero(sigma < HIGHEST_SIGMA)[:, 0]
+    low = torch.nonzero(sigma < HIGHEST_SIGMA)[:, 0].to(estimate.device)
     if len(low) == 0:
         return estimate.new_zeros(())
     area, true_area = (field_area(field[low], clip_distance) for field in (estimate, target))

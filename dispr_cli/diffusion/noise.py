@@ -55,8 +55,10 @@ def sample_stream(image: NDArray[np.float32], mask: NDArray[np.bool_], seed: int
 class BalancedNoise:
     """Noise of a batch of samples, step by step.
 
-    For independent standard normal n_1 ... n_G, sqrt(G / (G - 1)) (n_i - mean) are standard normal, any two
-    of them correlated by -1 / (G - 1), and their sum is 0.
+    The G samples of a group are standard normal and correlated by r = -1 / (G - 1), so that their sum is 0.
+    Each is drawn given those before it: x_k = r / (1 + (k - 1) r) (x_0 + ... + x_{k-1}) plus fresh noise of
+    variance 1 - k r² / (1 + (k - 1) r). So a sample does not depend on how many were asked for, and the last
+    of a group needs no fresh noise.
 
     Parameters
     ----------
@@ -67,19 +69,21 @@ class BalancedNoise:
     seed
         Of the whole run.
     group
-        Samples of a cell that balance each other: 0 to G - 1, G to 2 G - 1, ...
+        G, samples of a cell that balance each other: 0 to G - 1, G to 2 G - 1, ...
     """
 
     def __init__(self, cells: Sequence[Cell], work: Sequence[tuple[int, int]], seed: int, group: int) -> None:
         self.group = group
         self.places = [(cell, sample // group, sample % group) for cell, sample in work]
-        # All members are drawn, wanted or not: a sample does not depend on how many were asked for.
+        last: dict[tuple[int, int], int] = {}
+        for cell, number, member in self.places:
+            last[cell, number] = max(member, last.get((cell, number), 0))
         self.streams = {
             (cell, number): [
                 sample_stream(cells[cell].image, cells[cell].mask, seed, number * group + member)
-                for member in range(group)
+                for member in range(most + 1)
             ]
-            for cell, number, _ in self.places
+            for (cell, number), most in last.items()
         }
 
     def draw(self, grid: int, device: torch.device = CPU) -> torch.Tensor:
@@ -87,11 +91,22 @@ class BalancedNoise:
         drawn = {place: self._balanced(streams, grid, device) for place, streams in self.streams.items()}
         return torch.stack([drawn[cell, number][member] for cell, number, member in self.places])
 
-    def _balanced(self, streams: Sequence[NoiseStream], grid: int, device: torch.device) -> torch.Tensor:
-        noise = draw_noise(streams, grid, device)
-        if self.group == 1:
-            return noise
-        return (noise - noise.mean(0)) * (self.group / (self.group - 1)) ** 0.5
+    def _balanced(
+        self, streams: Sequence[NoiseStream], grid: int, device: torch.device
+    ) -> list[torch.Tensor]:
+        noise = draw_noise(streams[: max(1, self.group - 1)], grid, device)
+        members = [noise[0]]
+        total = noise[0]
+        for k in range(1, len(streams)):
+            r = -1.0 / (self.group - 1)
+            share = r / (1.0 + (k - 1) * r)
+            if k == self.group - 1:
+                members.append(-total)
+                break
+            member = torch.add(total * share, noise[k], alpha=(1.0 - k * r * share) ** 0.5)
+            members.append(member)
+            total = total + member
+        return members
 
 
 def draw_noise(streams: Sequence[NoiseStream], grid: int, device: torch.device = CPU) -> torch.Tensor:

@@ -144,7 +144,8 @@ class Trainer:
         # Antithetic ln(sigma): quantiles spread over the batch instead of drawn independently.
         quantile = random.quantiles(n).clamp(1e-4, 1 - 1e-4)
         log_sigma = shape.sigma_mean + shape.sigma_std * torch.special.ndtri(quantile)
-        sigma = log_sigma.exp().to(self.device)
+        levels = log_sigma.exp()
+        sigma = levels.to(self.device)
         noisy = target + sigma.view(-1, 1, 1, 1, 1) * random.field(target.shape)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             condition = self.denoiser.encode(examples.image, examples.outline)
@@ -155,7 +156,7 @@ class Trainer:
         loss = (weight * (estimate - target).square().mean((1, 2, 3, 4))).mean()
         if self.config.area_weight == 0.0:
             return loss
-        return loss + self.config.area_weight * area_loss(estimate, target, sigma, shape.clip_distance)
+        return loss + self.config.area_weight * area_loss(estimate, target, levels, shape.clip_distance)
 
     def _set_learning_rate(self) -> None:
         warm = min(1.0, (self.step + 1) / self.config.warmup)
