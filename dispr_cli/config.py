@@ -87,7 +87,7 @@ class SamplerConfig:
     """
 
     sampler: str = "ddpm"
-    num_steps: int = 6
+    num_steps: int = 3
     eta: float = 0.0
     orientations: int = 8
     balance: int = 5
@@ -123,8 +123,8 @@ class Quality:
 
 QUALITIES = {
     "fast": Quality(1, 1),
-    "standard": Quality(5, 6),
-    "high": Quality(10, 6),
+    "standard": Quality(5, 3),
+    "high": Quality(10, 3),
 }
 """By name: the best single guess for the least; an honest spread; a better vote and median for twice that."""
 
