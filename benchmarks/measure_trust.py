@@ -5,8 +5,9 @@ r"""Measure how far the weights can be trusted, and write what ``dispr reconstru
 
 Each of the 108 cells is drawn by the network that never saw it. Intervals, and what training cells look like,
 are measured by cross-fitting: fitted on the cells of four folds, tried on the fifth. What is shipped beside
-the weights (``dispr.trust.json``) is fitted on all cells. Writes ``benchmarks/results/trust.json``. What was
-drawn is kept in ``local/trust_samples.npz`` and used again for the same weights, sampler and count.
+the weights (``dispr.trust.json``) is fitted on all cells, for the default sampler and for that of ``--quality
+high``. Writes ``benchmarks/results/trust.json``. What was drawn is kept in ``local/trust_samples_STEPS.npz``
+and used again for the same weights, sampler and count.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ import torch
 
 from benchmarks.non_cells import as_cell, drawn_non_cells, found_non_cells
 from benchmarks.score_folds import NUM_FOLDS
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import QUALITIES, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_device
 from dispr_cli.diffusion.familiarity import Familiarity, fit_familiarity
 from dispr_cli.diffusion.intervals import fit_intervals
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.diffusion.trust import Trust, sampling_settings, trust_file, write_trust
+from dispr_cli.diffusion.trust import (
+    QUANTITIES,
+    MeasuredIntervals,
+    Trust,
+    sampling_settings,
+    trust_file,
+    write_trust,
+)
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.shape.calibration import VoxelReliability, voxel_reliability
 from dispr_cli.shape.unmeshed_area import unmeshed_area
@@ -50,8 +58,9 @@ def draw(cells: TrainingCells, args: argparse.Namespace, sampler: SamplerConfig)
         methods.append(DiffusionMethod(checkpoint, sampler, device))
         facts.append(checkpoint.sha256)
     key = json.dumps([facts, sampling_settings(methods[0].identity()), args.samples, list(cells.names)])
-    if args.drawn.exists():
-        with np.load(args.drawn, allow_pickle=False) as file:
+    kept = args.drawn / f"trust_samples_{sampler.num_steps}.npz"
+    if kept.exists():
+        with np.load(kept, allow_pickle=False) as file:
             if str(file["key"]) == key:
                 return dict(file)
     fold, found = assign_folds(cells.names, NUM_FOLDS), []
@@ -62,7 +71,7 @@ def draw(cells: TrainingCells, args: argparse.Namespace, sampler: SamplerConfig)
         found.append(measure(samples, cells.occupancy(index)))
         print(f"{index + 1} of {len(cells)}", flush=True)
     drawn = {name: np.stack([cell[name] for cell in found]) for name in found[0]}
-    np.savez_compressed(args.drawn, key=key, **drawn)
+    np.savez_compressed(kept, key=key, **drawn)
     return drawn
 
 
@@ -209,38 +218,46 @@ def main() -> None:
     parser.add_argument("--sampler", default=SamplerConfig().sampler)
     parser.add_argument("--steps", type=int, default=SamplerConfig().num_steps)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--drawn", type=Path, default=Path("local/trust_samples.npz"))
+    parser.add_argument("--high-steps", type=int, default=QUALITIES["high"].num_steps)
+    parser.add_argument("--drawn", type=Path, default=Path("local"), help="folder for what was drawn")
     parser.add_argument("--non-cells", type=Path, help="folder with stardist/, bbbc007/, blobs/")
     parser.add_argument("--phantoms", type=int, default=90)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/trust.json"))
     args = parser.parse_args()
-    cells, sampler = load_cells(args.cells), SamplerConfig(args.sampler, args.steps)
+    cells = load_cells(args.cells)
+    sampler, high = (SamplerConfig(args.sampler, steps) for steps in (args.steps, args.high_steps))
     fold, names = assign_folds(cells.names, NUM_FOLDS), list(cells.names)
     real = [cells.cell(index) for index in range(len(cells))]
 
-    drawn = draw(cells, args, sampler)
-    spread = {
-        what: intervals(drawn[what], drawn[f"true_{what}"], fold, names) for what in ("volume", "surface")
-    }
+    drawn, drawn_high = draw(cells, args, sampler), draw(cells, args, high)
+    spread, spread_high = (
+        {what: intervals(one[what], one[f"true_{what}"], fold, names) for what in QUANTITIES}
+        for one in (drawn, drawn_high)
+    )
     non_cells = drawn_non_cells(real, 50, NON_CELLS_SEED)
     non_cells |= found_non_cells(args.non_cells) if args.non_cells else {}
     grouped = {"all non-cells": [cell for group in non_cells.values() for cell in group], **non_cells}
     scores = unlike(real, fold, {**grouped, **phantoms(args.phantoms)})
 
     shipped = load_denoiser(args.shipped)
-    settings = sampling_settings(DiffusionMethod(shipped, sampler, choose_device("cpu")).identity())
-    fitted = {
-        what: fit_intervals(drawn[what], drawn[f"true_{what}"], COVERAGE) for what in ("volume", "surface")
-    }
-    write_trust(trust_file(args.shipped), Trust(shipped.sha256, settings, fitted, fit_familiarity(real)))
+    measured = tuple(
+        MeasuredIntervals(
+            sampling_settings(DiffusionMethod(shipped, one, choose_device("cpu")).identity()),
+            {what: fit_intervals(found[what], found[f"true_{what}"], COVERAGE) for what in QUANTITIES},
+        )
+        for one, found in ((sampler, drawn), (high, drawn_high))
+    )
+    write_trust(trust_file(args.shipped), Trust(shipped.sha256, measured, fit_familiarity(real)))
     result = {
         "torch": torch.__version__,
         "weights_sha256": {
             f"fold{k}": load_denoiser(args.weights / f"fold{k}.safetensors").sha256 for k in range(NUM_FOLDS)
         },
         "shipped_sha256": shipped.sha256,
-        "settings": settings,
+        "settings": measured[0].settings,
+        "settings_high": measured[1].settings,
         "intervals": spread,
+        "intervals_high": spread_high,
         "voxel_probability": voxels(drawn),
         "unlike_training": scores,
     }

@@ -63,7 +63,7 @@ def kept(summary: dict[str, Any]) -> dict[str, Any]:
         }
         hashes = {
             key: method["configuration"].get(key)
-            for key in ("weights_sha256", "held_out_weights", "sampler", "num_steps")
+            for key in ("weights_sha256", "held_out_weights", "sampler", "num_steps", "balance")
         }
         methods[name] = {
             "scores": scores,
@@ -124,7 +124,9 @@ def training_table(name: str) -> str:
             f"{max(phantoms)} phantoms ({facts['phantom_share']:.0%} of draws)" if max(phantoms) > 0 else "–"
         )
         start = facts["start"]
-        if facts["phantom_share"]:
+        if facts.get("begins_with"):
+            begins = facts["begins_with"]
+        elif facts["phantom_share"]:
             begins = "phantoms alone"
         else:
             begins = "nothing"
@@ -164,7 +166,7 @@ def scores_table(name: str) -> str:
     found = json.loads((RESULTS / f"{name}.json").read_text())
     titles = [title for title, _, _ in MEASURES.values()]
     lines = [
-        f"| n = {found['cells']} | " + " | ".join(titles) + " | coverage (67 %) |",
+        f"| n = {found['cells']} | " + " | ".join(titles) + " | coverage (honest) |",
         "| --- |" + " ---: |" * (len(titles) + 1),
     ]
     for method, values in found["methods"].items():
@@ -175,7 +177,7 @@ def scores_table(name: str) -> str:
         between = zip(values["calibration"]["nominal"], values["calibration"]["observed"], strict=True)
         widest = max(between, default=None)
         spreads = widest is not None and values["calibration"]["spread_skill"] > 0.0
-        cells.append(f"{100 * widest[1]:.0f} %" if widest and spreads else "–")
+        cells.append(f"{100 * widest[1]:.0f} % ({100 * widest[0]:.0f} %)" if widest and spreads else "–")
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -221,10 +223,19 @@ def main() -> None:
     parser.add_argument("summary", type=Path)
     parser.add_argument("name", help="of the result, such as peers")
     parser.add_argument("--weights", action="append", default=[], metavar="METHOD=FOLDER")
+    parser.add_argument(
+        "--begins-with",
+        action="append",
+        default=[],
+        metavar="METHOD=WHAT",
+        help="where the weights do not say it themselves",
+    )
     args = parser.parse_args()
     found = kept(json.loads(args.summary.read_text()))
     folders = parse_folders(args.weights, "--weights")
     found["training"] = {method: training_facts(folder) for method, folder in folders.items()}
+    for method, what in (text.split("=", 1) for text in args.begins_with):
+        found["training"][method]["begins_with"] = what
     (RESULTS / f"{args.name}.json").write_text(json.dumps(found, indent=1) + "\n")
     print(scores_table(args.name))
     if OURS in found["methods"]:

@@ -70,7 +70,7 @@ def thousand_table() -> str:
         json.loads((RESULTS / f"{name}.json").read_text())["results"]
         for name in ("folds", "folds_1000_steps")
     )
-    shown = [row for row in few if row["steps"] in (1, 6, 50)] + most
+    shown = [row for row in few if row["steps"] in (1, 3, 6, 50)] + most
     names = list(most[0]["iou_vote"]["cells"])
     heads = (f"{row['steps']} step{'s' * (row['steps'] > 1)}" for row in shown)
     lines = [f"| {len(names)} cells | {' | '.join(heads)} |"]

@@ -23,7 +23,7 @@ from benchmarks.recipes import settings
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
-from dispr_cli.diffusion.device import choose_autocast
+from dispr_cli.diffusion.device import choose_autocast, describe
 from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
 from dispr_cli.diffusion.training import Trainer
 from dispr_cli.diffusion.training_run import train_denoiser
@@ -91,6 +91,7 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
         trial = Trainer(cells, config, shape, device, autocast, odds)
         config = dataclasses.replace(config, num_examples=examples_in(args.seconds, trial))
         del trial
+    first = None if fresh else load_denoiser(start_file(stage, args))
     losses: list[float] = []
 
     snapshots = 0
@@ -119,9 +120,14 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
         device=device,
         autocast=autocast,
         held_out=held_out_cells(stage, real),
-        start_from=None if fresh else load_denoiser(start_file(stage, args)).denoiser,
+        start_from=None if first is None else first.denoiser,
         odds=odds,
-        provenance={"stage": stage, "phantom_share": 1.0 if pretraining else args.phantom_share},
+        provenance={
+            "stage": stage,
+            "phantom_share": 1.0 if pretraining else args.phantom_share,
+            "device": describe(device, torch.bfloat16 if autocast else None),
+            "start": None if first is None else dict(first.provenance),
+        },
         events=TrainingEvents(
             report,
             lambda progress, metrics: print(f"{stage} held out: {metrics}", flush=True),

@@ -124,9 +124,9 @@ class Quality:
 QUALITIES = {
     "fast": Quality(1, 1),
     "standard": Quality(5, 3),
-    "high": Quality(10, 3),
+    "high": Quality(10, 6),
 }
-"""By name: the best single guess for the least; an honest spread; a better vote and median for twice that."""
+"""By name: the best single guess; shapes and their spread; an honest spread, for four times that."""
 
 
 @dataclass(frozen=True, slots=True)

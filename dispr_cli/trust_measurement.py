@@ -14,7 +14,14 @@ from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.familiarity import fit_familiarity
 from dispr_cli.diffusion.intervals import IntervalCalibration, fit_intervals
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.diffusion.trust import QUANTITIES, Trust, sampling_settings, trust_file, write_trust
+from dispr_cli.diffusion.trust import (
+    QUANTITIES,
+    MeasuredIntervals,
+    Trust,
+    sampling_settings,
+    trust_file,
+    write_trust,
+)
 from dispr_cli.shape.unmeshed_area import unmeshed_area
 
 COVERAGE = 0.8
@@ -62,7 +69,9 @@ def measure_trust(
     if not intervals:
         count = 0 if held_out is None else len(held_out)
         notify(f"{count} cells held out: too few for intervals of volume and surface ({FEWEST_HELD_OUT} do)")
-    trust = Trust(checkpoint.sha256, sampling_settings(method.identity()), intervals, familiarity)
+    settings = sampling_settings(method.identity())
+    measured = (MeasuredIntervals(settings, intervals),) if intervals else ()
+    trust = Trust(checkpoint.sha256, measured, familiarity)
     write_trust(trust_file(weights), trust)
     return trust
 

@@ -90,6 +90,8 @@ class Following:
 
 def pace(done: int, total: int, new: int, since: float, things: str, unit: str) -> str:
     """How far it is, how fast it goes, how long it will take; ``new`` of ``done`` came since ``since``."""
+    if new == 0:
+        return f"{done} of {total} {things}"
     rate = new / max(time.monotonic() - since, 1e-9)
     left = (total - done) / max(rate, 1e-9)
     return f"{done} of {total} {things}, {rate:.2f} {unit}, about {left:.0f} s left"

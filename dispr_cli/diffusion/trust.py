@@ -1,7 +1,7 @@
 """What is known of how far weights can be trusted: a small JSON file beside them.
 
-It holds for the weights that it names, its intervals for the sampler that they were measured with. Weights
-without it reconstruct the same shapes; the columns of the table that it fills stay empty.
+It holds for the weights that it names, each set of intervals for the sampler that it was measured with.
+Weights without it reconstruct the same shapes; the columns of the table that it fills stay empty.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,27 @@ from dispr_cli.diffusion.intervals import IntervalCalibration, calibration_from
 from dispr_cli.errors import WeightsError
 from dispr_cli.method import Method
 
-FORMAT = "dispr-trust/1"
+FORMAT = "dispr-trust/2"
 QUANTITIES = ("volume", "surface")
 _MOST_BYTES = 2**20
 # What does not decide how wide an honest interval is: whose weights these are stands beside it.
 _NO_SETTING = ("method", "weights_sha256", "precision")
+
+
+@dataclass(frozen=True)
+class MeasuredIntervals:
+    """Intervals, and what they were measured with.
+
+    Attributes
+    ----------
+    settings
+        How samples were drawn: the method's identity without its weights.
+    intervals
+        By quantity, ``volume`` and ``surface``.
+    """
+
+    settings: Mapping[str, Any]
+    intervals: Mapping[str, IntervalCalibration]
 
 
 @dataclass(frozen=True)
@@ -33,18 +49,25 @@ class Trust:
     ----------
     weights_sha256
         Of the weights' file.
-    settings
-        How samples were drawn when intervals were measured: the method's identity without its weights.
-    intervals
-        By quantity, ``volume`` and ``surface``; empty if none were measured.
+    measured
+        Intervals for each sampler that was tried; those of one method in what :func:`trust_of` returns.
     familiarity
         What the training cells look like; None if unknown.
     """
 
     weights_sha256: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    intervals: Mapping[str, IntervalCalibration] = field(default_factory=dict)
+    measured: tuple[MeasuredIntervals, ...] = ()
     familiarity: Familiarity | None = None
+
+    @property
+    def intervals(self) -> Mapping[str, IntervalCalibration]:
+        """Of the sampler that was tried first; empty if none was."""
+        return self.measured[0].intervals if self.measured else {}
+
+    def narrowed(self, settings: Mapping[str, Any]) -> Trust:
+        """Keep what was measured with these settings."""
+        fitting = tuple(one for one in self.measured if one.settings == settings)
+        return dataclasses.replace(self, measured=fitting)
 
 
 def trust_file(weights: Path) -> Path:
@@ -70,8 +93,13 @@ def write_trust(path: Path, trust: Trust) -> None:
     content = {
         "format": FORMAT,
         "weights_sha256": trust.weights_sha256,
-        "settings": dict(trust.settings),
-        "intervals": {name: calibration.as_json() for name, calibration in trust.intervals.items()},
+        "measured": [
+            {
+                "settings": dict(one.settings),
+                "intervals": {name: calibration.as_json() for name, calibration in one.intervals.items()},
+            }
+            for one in trust.measured
+        ],
         "familiarity": None if trust.familiarity is None else trust.familiarity.as_json(),
     }
     partial = path.with_name(f".{path.name}.part")
@@ -97,19 +125,22 @@ def read_trust(path: Path) -> Trust:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
-        digest, settings = str(content["weights_sha256"]), dict(content["settings"])
-        intervals = {
-            name: calibration_from(content["intervals"][name], path)
-            for name in QUANTITIES
-            if name in content["intervals"]
-        }
+        digest = str(content["weights_sha256"])
+        measured = tuple(
+            _measured(dict(one["settings"]), dict(one["intervals"]), path) for one in content["measured"]
+        )
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"{path}: cannot be read as what is known of its weights ({error}). Delete it to go without: "
             "the shapes do not depend on it."
         ) from error
     known = content.get("familiarity")
-    return Trust(digest, settings, intervals, None if known is None else familiarity_from(known, path))
+    return Trust(digest, measured, None if known is None else familiarity_from(known, path))
+
+
+def _measured(settings: dict[str, Any], intervals: dict[str, Any], path: Path) -> MeasuredIntervals:
+    found = {name: calibration_from(intervals[name], path) for name in QUANTITIES if name in intervals}
+    return MeasuredIntervals(settings, found)
 
 
 def trust_of(method: Method, notify: Callable[[str], None] = lambda message: None) -> Trust | None:
@@ -140,11 +171,14 @@ def trust_of(method: Method, notify: Callable[[str], None] = lambda message: Non
         notify(f"{path.name} is of other weights: the table will have no intervals and no unlike_training")
         return None
     settings = sampling_settings(identity)
-    if trust.intervals and trust.settings != settings:
-        keys = sorted(settings.keys() | trust.settings.keys())
-        differing = [key for key in keys if settings.get(key) != trust.settings.get(key)]
-        notify(f"intervals were measured with another {', '.join(differing)}: the table will have none")
-        return dataclasses.replace(trust, intervals={})
+    known = trust.narrowed(settings)
+    if known.intervals:
+        return known
     if not trust.intervals:
         notify("no intervals were measured for these weights: the table will have none")
-    return trust
+        return trust
+    tried = trust.measured[0].settings
+    keys = sorted(settings.keys() | tried.keys())
+    differing = [key for key in keys if settings.get(key) != tried.get(key)]
+    notify(f"intervals were measured with another {', '.join(differing)}: the table will have none")
+    return known

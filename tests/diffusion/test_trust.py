@@ -13,6 +13,7 @@ from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.intervals import fit_intervals
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.diffusion.trust import (
+    MeasuredIntervals,
     Trust,
     read_trust,
     sampling_settings,
@@ -36,7 +37,7 @@ def known(method: DiffusionMethod) -> Trust:
     truth = rng.uniform(5e3, 2e4, 40)
     calibration = fit_intervals(truth[:, None] * np.exp(0.1 * rng.normal(size=(40, 3))), truth)
     settings = sampling_settings(method.identity())
-    return Trust(method.checkpoint.sha256, settings, {"volume": calibration})
+    return Trust(method.checkpoint.sha256, (MeasuredIntervals(settings, {"volume": calibration}),))
 
 
 def path_of(method: DiffusionMethod) -> Path:
@@ -78,7 +79,25 @@ def test_another_sampler_has_no_intervals(method: DiffusionMethod, tmp_path: Pat
     assert "num_steps, sampler" in told[0]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "x"}', '{"format": "dispr-trust/1"}', "\xff"])
+def test_each_sampler_that_was_measured_has_its_own_intervals(method: DiffusionMethod) -> None:
+    assert method.checkpoint.path is not None
+    other = load_denoiser(
+        method.checkpoint.path, SamplerConfig("ddpm", 5), ReconstructConfig(device="cpu", precision="fp32")
+    )
+    first, second = known(method), known(other)
+    truth = np.linspace(5e3, 2e4, 40)
+    wide = {"volume": fit_intervals(truth[:, None] * [[0.5, 1.0, 2.0]], truth)}
+    both = (first.measured[0], dataclasses.replace(second.measured[0], intervals=wide))
+    write_trust(path_of(method), Trust(first.weights_sha256, both))
+    told: list[str] = []
+    assert trust_of(method, told.append) == first
+    found = trust_of(other, told.append)
+    assert found is not None
+    assert found.intervals == wide
+    assert not told
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "x"}', '{"format": "dispr-trust/2"}', "\xff"])
 def test_damage_is_told(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.trust.json"
     path.write_text(content, encoding="latin-1")

@@ -11,7 +11,7 @@ import pytest
 from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.familiarity import Familiarity
 from dispr_cli.diffusion.intervals import fit_intervals
-from dispr_cli.diffusion.trust import Trust, sampling_settings, trust_file, write_trust
+from dispr_cli.diffusion.trust import MeasuredIntervals, Trust, sampling_settings, trust_file, write_trust
 from dispr_cli.inputs.appearance import APPEARANCE, appearance
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
@@ -45,11 +45,9 @@ def trusted(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> Path:
     first, size = appearance(read_cells(phantom_folder)[0]), len(APPEARANCE)
     assert first is not None
     familiarity = Familiarity(first, np.full(size, 1e-3), np.eye(size), 1.0, 40)
-    settings, intervals = (
-        sampling_settings(method.identity()),
-        {"volume": calibration, "surface": calibration},
-    )
-    write_trust(trust_file(weights), Trust(method.checkpoint.sha256, settings, intervals, familiarity))
+    intervals = {"volume": calibration, "surface": calibration}
+    measured = (MeasuredIntervals(sampling_settings(method.identity()), intervals),)
+    write_trust(trust_file(weights), Trust(method.checkpoint.sha256, measured, familiarity))
     return weights
 
 
@@ -91,7 +89,7 @@ def test_rows_that_are_not_done_or_were_described_before_stay_as_they_are() -> N
 def test_one_sample_has_no_spread_and_an_empty_one_no_interval() -> None:
     truth = np.linspace(5e3, 2e4, 40)
     calibration = fit_intervals(np.stack([truth * 0.9, truth * 1.2], 1), truth)
-    trust = Trust("", intervals={"volume": calibration, "surface": calibration})
+    trust = Trust("", (MeasuredIntervals({}, {"volume": calibration, "surface": calibration}),))
     row = described(CellRow("a"), None, np.zeros((1, 8, 8, 8), np.uint8), lambda volume: 0.0, trust)
     assert (row.surface_voxels_mean, row.surface_voxels_sd) == (0.0, None)
     assert (row.volume_voxels_low, row.surface_voxels_high) == (None, None)
