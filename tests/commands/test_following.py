@@ -45,3 +45,7 @@ def test_the_pace_counts_what_is_new_and_the_time_left_all_of_it(
     monkeypatch.setattr(following.time, "monotonic", lambda: 110.0)
     line = following.pace(60, 100, 20, 100.0, "cells", "cells/s")
     assert line == "60 of 100 cells, 2.00 cells/s, about 20 s left"
+
+
+def test_nothing_is_promised_before_anything_is_done() -> None:
+    assert following.pace(60, 100, 0, 100.0, "cells", "cells/s") == "60 of 100 cells"
