@@ -56,7 +56,9 @@ class Following:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        # Old releases of rich print an empty line here, also for a bar that is disabled.
+        if not self._bar.disable:
+            self._bar.stop()
 
     def message(self, text: str) -> None:
         """Print a sentence worth knowing."""

@@ -66,7 +66,9 @@ class _Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        # Old releases of rich print an empty line here, also for a bar that is disabled.
+        if not self._bar.disable:
+            self._bar.stop()
 
     def _show(self, done: int, total: int) -> None:
         self._bar.update(self._task, completed=done, total=total)

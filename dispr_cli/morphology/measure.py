@@ -170,9 +170,10 @@ def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal failed
         for unit in range(num_units):
-            for batch in parts.read(unit).to_batches():
+            # The table is cast, not its batches: pyarrow before 16 cannot cast a batch.
+            for batch in parts.read(unit).cast(schema).to_batches():
                 failed += sum(status.startswith(FAILED) for status in batch.column("status").to_pylist())
-                yield batch.cast(schema)
+                yield batch
 
     return write_table(out, schema, batches()), failed
 
