@@ -32,7 +32,7 @@ SIZES = (10, 30, 86)
 SHOWN = {
     "iou_vote": ("IoU of the vote of 5", 1.0),
     "volume_error_one": ("volume error of one sample (%)", 100.0),
-    "volume_covered": ("volume between the extremes of 5 (%)", 100.0),
+    "volume_covered": ("between the extremes of 5 (%)", 100.0),
 }
 
 
@@ -63,20 +63,23 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9.6, 3.0), constrained_layout=True)
+    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9.6, 3.3), constrained_layout=True)
     for axis, (key, (title, factor)) in zip(axes, SHOWN.items(), strict=True):
-        for start, colour in (("phantoms", "#b2182b"), ("random", "#4d4d4d")):
+        for start, colour, label in (
+            ("phantoms", "#b2182b", "from weights that know phantoms"),
+            ("random", "#4d4d4d", "from random weights"),
+        ):
             rows = [row for row in results if row["start"] == start]
             sizes = [max(row["cells"], 5) for row in rows]  # 0 has no place on a logarithmic axis
             middle = np.array([factor * row["scores"][key]["mean"] for row in rows])
             ends = factor * np.array([row["scores"][key]["interval"] for row in rows])
             axis.fill_between(sizes, ends[:, 0], ends[:, 1], color=colour, alpha=0.12, lw=0)
-            axis.plot(sizes, middle, "o-", color=colour, label=f"from {start} weights", ms=4)
+            axis.plot(sizes, middle, "o-", color=colour, label=label, ms=4)
         axis.set(xscale="log", xlabel="real cells to learn from", title=title)
         axis.set_xticks([5, *SIZES], ["0", *map(str, SIZES)], minor=False)
         axis.minorticks_off()
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(path, dpi=160)
 
 
@@ -89,7 +92,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="weights that know no real cell")
     parser.add_argument("--work", type=Path, default=Path("local/learning_curve"))
     parser.add_argument(
-        "--recipe", default="num_examples=4000 batch_size=8 learning_rate=4e-4 warmup=50 ema_half_life=800"
+        "--recipe", default="num_examples=6000 batch_size=16 learning_rate=6e-4 warmup=50 ema_half_life=1200"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of cells")
     parser.add_argument("--device", default="auto")
