@@ -36,6 +36,7 @@ def make_store(
     method: str = "balls",
     voxel_size_um: float | None = 0.172,
     statuses: Mapping[str, str] | None = None,
+    balance: int | None = None,
 ) -> VolumeStore:
     """A store of balls: for each cell the radii of its samples; a radius of 0 is an empty shape."""
     samples = len(next(iter(radii.values())))
@@ -44,7 +45,7 @@ def make_store(
         num_cells=len(radii),
         num_samples=samples,
         voxel_size_um=voxel_size_um,
-        configuration={"method": method},
+        configuration={"method": method} | ({} if balance is None else {"balance": balance}),
         cells=list(radii),
         shard_cells=len(radii),
     )
