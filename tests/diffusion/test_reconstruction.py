@@ -124,3 +124,11 @@ def test_a_device_that_is_not_there() -> None:
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ConfigError, match=r"--device cuda: .*available: cpu"):
         choose_device("cuda")
+
+
+def test_samples_balance_as_the_cell_lies_whatever_orientation_they_are_drawn_in(cells: list[Cell]) -> None:
+    method = make_method()
+    begun = [method.trajectory(cells[0], 0, sample)[0] for sample in range(5)]
+    noise = np.stack([field / sigma for sigma, field, _ in begun])
+    assert abs(noise.std() - 1.0) < 0.02
+    assert np.abs(noise.sum(0)).max() < 1e-4

@@ -126,3 +126,17 @@ def test_packed_cells_come_back(training_cells: TrainingCells, tmp_path: Path) -
     assert back.names == training_cells.names
     assert (back.distance == training_cells.distance).all()
     assert (back.image == training_cells.image).all()
+
+
+@pytest.mark.parametrize("setting", [{"area_weight": 4.0}, {"dropout": 0.5}])
+def test_areas_and_silenced_features_have_a_part_in_the_loss(
+    training_cells: TrainingCells, setting: dict[str, float]
+) -> None:
+    plain = dataclasses.replace(SHORT, area_weight=0.0, dropout=0.0, learning_rate=3e-3)
+    trainers = [
+        Trainer(training_cells, config, TINY, CPU)
+        for config in (plain, dataclasses.replace(plain, **setting))
+    ]
+    losses = [[float(trainer._take_step()) for _ in range(6)] for trainer in trainers]
+    # Nothing is drawn at the first step: the network's last layer begins with zeros.
+    assert losses[0][-1] != losses[1][-1]
