@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.non_cells import as_cell, drawn_non_cells, found_non_cells
+from benchmarks.non_cells import drawn_non_cells, found_non_cells
 from benchmarks.score_folds import NUM_FOLDS
 from dispr_cli.config import QUALITIES, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
@@ -194,13 +194,12 @@ def summary(scores: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
 
 def phantoms(count: int) -> dict[str, list[Cell]]:
     """Make new phantoms, by class."""
-    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, as_read, generate_phantoms
 
     groups: dict[str, list[Cell]] = {}
     for phantom in generate_phantoms(count, PHANTOM_CLASSES, PHANTOM_SEED):
         kind = f"phantom {phantom.name.rsplit('_', 1)[0]}"
-        image = phantom.image.astype(np.float32) / 255.0
-        groups.setdefault(kind, []).append(as_cell(phantom.name, image, phantom.mask > 127))
+        groups.setdefault(kind, []).append(as_read(phantom))
     return groups
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/pack_cells.py real CELLS_DIR local/rbc.npz
     python benchmarks/pack_cells.py phantoms 6000 local/phantoms.npz --seed 1
+    python benchmarks/pack_cells.py phantoms 3600 local/unseen.npz --classes discocyte,stomatocyte
 
 The seed of the phantoms is not 0, which the shipped demonstration cells use.
 """
@@ -12,6 +13,7 @@ import argparse
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +27,23 @@ SET_SIZE = 90
 Packed = tuple[str, np.ndarray, np.ndarray, np.ndarray]
 
 
-def pack_some_phantoms(count: int, seed: int) -> list[Packed]:
-    """All nine classes in turn."""
-    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+def pack_some_phantoms(count: int, seed: int, classes: tuple[str, ...]) -> list[Packed]:
+    """Phantoms of the classes in turn, of all nine if none is named."""
+    from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, as_read, generate_phantoms
 
     packed = []
-    for phantom in generate_phantoms(count, PHANTOM_CLASSES, seed):
-        image, mask = phantom.image.astype(np.float32) / 255.0, phantom.mask > 127
-        packed.append((f"{phantom.name}_{seed}", *pack_cell(image, mask, phantom.volume)))
+    for phantom in generate_phantoms(count, classes or PHANTOM_CLASSES, seed):
+        cell = as_read(phantom)
+        packed.append((f"{phantom.name}_{seed}", *pack_cell(cell.image, cell.mask, phantom.volume)))
     return packed
 
 
-def pack_phantoms(count: int, seed: int, workers: int) -> Iterator[Packed]:
+def pack_phantoms(count: int, seed: int, workers: int, classes: tuple[str, ...] = ()) -> Iterator[Packed]:
     """Make sets of :data:`SET_SIZE` with seeds from ``seed`` on: the number of workers changes nothing."""
     sizes = [min(SET_SIZE, count - start) for start in range(0, count, SET_SIZE)]
     seeds = range(seed, seed + len(sizes))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for packed in pool.map(pack_some_phantoms, sizes, seeds):
+        for packed in pool.map(pack_some_phantoms, sizes, seeds, repeat(classes)):
             yield from packed
 
 
@@ -65,10 +67,13 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, default=available_threads(), help="processes that make phantoms"
     )
+    parser.add_argument(
+        "--classes", default="", help="of phantoms, with commas between them; all if left out"
+    )
     parser.add_argument("--uncompressed", action="store_true", help="write faster, to a large file")
     args = parser.parse_args()
     packed = (
-        pack_phantoms(int(args.source), args.seed, args.workers)
+        pack_phantoms(int(args.source), args.seed, args.workers, tuple(filter(None, args.classes.split(","))))
         if args.kind == "phantoms"
         else pack_folder(Path(args.source))
     )

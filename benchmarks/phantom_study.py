@@ -24,8 +24,8 @@ import numpy as np
 
 from dispr_cli.classification.classify import true_indices
 from dispr_cli.config import ReconstructConfig, SamplerConfig
-from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.phantoms.generate import Phantom, numbered_phantom
+from dispr_cli.inputs.phantoms.as_read import as_read
+from dispr_cli.inputs.phantoms.generate import numbered_phantom
 from dispr_cli.methods import load_denoiser
 from dispr_cli.shape.features.planar import PLANAR_FEATURES, measure_plane
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
@@ -64,13 +64,6 @@ def wanted(large: int) -> Iterator[tuple[str, str, int]]:
     yield from ((LARGE_CLASS, LARGE[number % len(LARGE)], number // len(LARGE)) for number in range(large))
 
 
-def as_cell(phantom: Phantom) -> Cell:
-    """Hand a phantom to a method as the inputs would."""
-    image, mask = phantom.image.astype(np.float32) / 255.0, phantom.mask > 127
-    box = (0, 0, *mask.shape)
-    return Cell(phantom.name, image, mask, phantom.voxel_size_um, Path(phantom.name), None, box, False)
-
-
 def measure(kept: list[Measured], args: argparse.Namespace) -> bool:
     """Measure what is missing; returns whether everything is there."""
     until = time.monotonic() + 60 * args.minutes
@@ -84,7 +77,7 @@ def measure(kept: list[Measured], args: argparse.Namespace) -> bool:
         if time.monotonic() > until:
             return False
         phantom = numbered_phantom(kind, number, args.seed)
-        cell, size = as_cell(phantom), phantom.voxel_size_um
+        cell, size = as_read(phantom), phantom.voxel_size_um
         drawn = method.reconstruct([cell], args.samples, args.seed)[0] if own in filled else []
         row = {"name": phantom.name, "class": own, "truth": measure_shape(phantom.volume, size)}
         row["plane"] = measure_plane(cell.image, cell.mask, size)

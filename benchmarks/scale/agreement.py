@@ -23,8 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli.config import ReconstructConfig
-from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, as_read, generate_phantoms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SEED = 5
@@ -74,10 +73,7 @@ def draw(way: Way, num_cells: int, num_samples: int) -> NDArray[np.bool_]:
     torch.set_num_threads(way.threads)
     run = ReconstructConfig(device=way.device, precision=way.precision)
     method = load_method("dispr", MethodOptions(run=run))
-    cells = []
-    for phantom in generate_phantoms(num_cells, PHANTOM_CLASSES, seed=8):
-        image, mask = phantom.image.astype(np.float32) / 255, phantom.mask > 127
-        cells.append(Cell(phantom.name, image, mask, None, Path(phantom.name), None, (0, 0, 64, 64), False))
+    cells = [as_read(phantom) for phantom in generate_phantoms(num_cells, PHANTOM_CLASSES, seed=8)]
     return np.asarray(method.reconstruct(cells, num_samples, SEED) > 127)
 
 

@@ -1,5 +1,6 @@
 """Synthetic red blood cells of nine shapes, with simulated images, masks and true volumes."""
 
+from dispr_cli.inputs.phantoms.as_read import as_read
 from dispr_cli.inputs.phantoms.generate import (
     PHANTOM_CLASSES,
     VOXEL_SIZE_UM,
@@ -13,6 +14,7 @@ __all__ = [
     "PHANTOM_CLASSES",
     "VOXEL_SIZE_UM",
     "Phantom",
+    "as_read",
     "generate_phantom",
     "generate_phantoms",
     "write_phantoms",

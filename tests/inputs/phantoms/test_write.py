@@ -9,8 +9,9 @@ import pytest
 import tifffile
 
 from dispr_cli.errors import ConfigError, StoreError
-from dispr_cli.inputs.phantoms import generate_phantoms, write_phantoms
+from dispr_cli.inputs.phantoms import as_read, generate_phantoms, write_phantoms
 from dispr_cli.inputs.phantoms.write import FOLDERS
+from dispr_cli.pipeline import read_cells as read_folder
 
 CLASSES = ["discocyte", "spherocyte"]
 
@@ -30,6 +31,15 @@ def test_three_folders_hold_the_same_names(written):
     names = ["discocyte_000000.tif", "discocyte_000002.tif", "spherocyte_000001.tif"]
     for folder in FOLDERS:
         assert sorted(path.name for path in (written / folder).iterdir()) == names
+
+
+def test_a_phantom_is_seen_as_its_files_are_read(written):
+    read = {Path(cell.name).stem: cell for cell in read_folder(written)}
+    for phantom in generate_phantoms(3, CLASSES, seed=2):
+        seen, cell = as_read(phantom), read[phantom.name]
+        assert np.array_equal(seen.image, cell.image)
+        assert np.array_equal(seen.mask, cell.mask)
+        assert (seen.image.min(), seen.image.max()) == (0.0, 1.0)
 
 
 def test_files_hold_the_phantoms(written):
