@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -156,7 +157,7 @@ def _train_ours(job: TrainingJob) -> None:
     with joined(device) as processes:
         if processes.is_first:
             job.announce(device, autocast)
-        complete = train_denoiser(
+        train_denoiser(
             job.learned,
             job.out,
             config,
@@ -167,10 +168,9 @@ def _train_ours(job: TrainingJob) -> None:
             start_from=start,
             provenance={"data": job.data, "init": job.init or "random"},
             events=job.heard(),
+            finish=partial(measure_trust, job.out, job.learned, job.held_out, device, job.events.message),
             processes=processes,
         )
-        if complete and processes.is_first:
-            measure_trust(job.out, job.learned, job.held_out, device, job.events.message)
 
 
 def _train_dispr2022(job: TrainingJob) -> None:

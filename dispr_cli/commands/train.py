@@ -88,12 +88,13 @@ def train(
     """
     from dispr_cli.commands import watch
     from dispr_cli.diffusion.processes import launched
+    from dispr_cli.diffusion.resumable_run import state_file
     from dispr_cli.training import train_on_folder
     from dispr_cli.training_settings import read_settings
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out is {out}: expected a name that ends in .safetensors")
-    if out.exists() and not overwrite:
+    if out.exists() and not overwrite and not state_file(out).exists():
         raise ConfigError(f"{out}: is there already; give --overwrite to train it anew, or another name")
     options: dict[str, Any] = {
         "num_examples": examples,

@@ -101,6 +101,7 @@ def run_resumably(
     *,
     write: Callable[[dict[str, Any]], None],
     begin: Callable[[], None] = lambda: None,
+    finish: Callable[[], object] = lambda: None,
     validate: Callable[[TrainingCells], HeldOut],
     cells: TrainingCells,
     held_out: TrainingCells | None = None,
@@ -121,6 +122,8 @@ def run_resumably(
         Writes ``out`` at the end, given what the file is to say of its training.
     begin
         Called when nothing is there to go on from.
+    finish
+        Called when the weights are written; a run stopped in it is not complete, and begins with it again.
     validate
         Takes the metrics on held-out cells.
     cells, held_out
@@ -179,7 +182,9 @@ def run_resumably(
         "held_out": [] if held_out is None else list(held_out.names),
         "training": dataclasses.asdict(config),
     }
+    trainer.save(state)
     write(facts)
+    finish()
     state.unlink(missing_ok=True)
     return True
 

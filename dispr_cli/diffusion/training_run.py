@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def train_denoiser(
     odds: NDArray[np.floating] | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
+    finish: Callable[[], object] = lambda: None,
     until: float = float("inf"),
     processes: Processes = ALONE,
 ) -> bool:
@@ -56,6 +58,8 @@ def train_denoiser(
         (len(cells),) relative odds of each cell to be drawn; equal if None.
     provenance
         Written into the file, beside what this function knows.
+    finish
+        Called when the weights are written, see :func:`run_resumably`.
     until
         Value of ``time.monotonic()`` at which to stop and save.
     processes
@@ -77,6 +81,7 @@ def train_denoiser(
         held_out=held_out,
         provenance=provenance,
         events=events,
+        finish=finish,
         until=until,
         processes=processes,
     )

@@ -68,6 +68,7 @@ class Heard:
     validated: list[int]
     resumed: list[int]
     begun: int = 0
+    finish: Callable[[], None] = lambda: None
     written: dict[str, Any] | None = None
 
     def run(self, out: Path, until: float = float("inf"), config: Settings | None = None) -> bool:
@@ -90,6 +91,7 @@ class Heard:
             config or Settings(),
             write=write,
             begin=begin,
+            finish=self.finish,
             validate=lambda held: HeldOut(float(len(held)), 0.0, 1.0),
             cells=CELLS,
             held_out=CELLS.select(np.array([1])),
@@ -139,6 +141,24 @@ def test_what_was_learned_is_kept_while_it_runs(
     with pytest.raises(SystemExit):
         heard.run(out, config=Settings(checkpoint_minutes=1e-12))
     assert json.loads(state_file(out).read_text()) == 20
+
+
+def test_a_run_stopped_in_what_comes_last_begins_with_that_again(heard: Heard, tmp_path: Path) -> None:
+    out, finished = tmp_path / "w.safetensors", []
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    heard.finish = stop
+    with pytest.raises(KeyboardInterrupt):
+        heard.run(out)
+    assert heard.written is not None
+    heard.finish = lambda: finished.append(state_file(out).exists())
+    assert heard.run(out)
+    assert heard.resumed == [3 * STEPS]
+    assert heard.steps == list(range(1, STEPS + 1))
+    assert finished == [True]
+    assert not state_file(out).exists()
 
 
 def test_only_the_first_process_speaks_and_writes(tmp_path: Path) -> None:
