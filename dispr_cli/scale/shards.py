@@ -27,6 +27,7 @@ from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
 from dispr_cli.scale.descriptions import Area, described
+from dispr_cli.scale.heap import return_free_memory, share_arenas
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.draft import ShardDraft
 from dispr_cli.volumes.rows import DONE, FAILED, CellRow
@@ -146,6 +147,7 @@ def reconstruct_shard(
     finally:
         # After an interruption too: cells still pending are left to the next run.
         writer.write(draft)
+        return_free_memory()
 
 
 def _is_open(row: CellRow, retry_failed: bool) -> bool:
@@ -182,6 +184,7 @@ class ShardWriter:
 
     def __init__(self, store: VolumeStore, area: Area | None = None, trust: Trust | None = None) -> None:
         self._store, self._area, self._trust = store, area, trust
+        share_arenas()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dispr-write")
         self._waiting: deque[Future[None]] = deque()
 
