@@ -5,7 +5,8 @@
 The shipped weights know all real cells, so they cannot tell what they would learn from ten of them. Instead:
 the weights of the stage before, which know phantoms alone, and random ones, each trained on 10, 30 and all 86
 cells outside fold 0, and scored on the 22 cells of that fold. Every training sees equally many augmented
-examples. Resumable. Writes ``benchmarks/results/learning_curve.json`` and ``docs/learning_curve.png``.
+examples. Resumable; ``--train phantoms10,random86`` only trains these, so that processes can share the
+work. Writes ``benchmarks/results/learning_curve.json`` and ``docs/learning_curve.png``.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="weights that know no real cell")
     parser.add_argument("--work", type=Path, default=Path("local/learning_curve"))
     parser.add_argument(
-        "--recipe", default="num_examples=6000 batch_size=16 learning_rate=6e-4 warmup=50 ema_half_life=1200"
+        "--recipe", default="num_examples=14000 batch_size=8 learning_rate=6e-4 warmup=100 ema_half_life=1400"
     )
+    parser.add_argument("--train", help="trainings to do, with commas between them; nothing is scored")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of cells")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning_curve.json"))
@@ -104,20 +106,30 @@ def main() -> None:
     held = assign_folds(cells.names, NUM_FOLDS) == 0
     tried, known = cells.select(np.flatnonzero(held)), cells.select(np.flatnonzero(~held))
     args.work.mkdir(parents=True, exist_ok=True)
+
+    def trained(start: str, size: int) -> Path:
+        out: Path = args.work / f"{start}{size}.safetensors"
+        if not out.exists():
+            train_denoiser(
+                some_of(known, size, args.seed),
+                out,
+                config,
+                shape,
+                device=device,
+                autocast=choose_autocast(device, config.precision) is not None,
+                start_from=load_denoiser(args.start).denoiser if start == "phantoms" else None,
+            )
+        return out
+
+    if args.train:
+        for name in args.train.split(","):
+            start = name.rstrip("0123456789")
+            print(trained(start, int(name.removeprefix(start))), flush=True)
+        return
     results = [{"start": "phantoms", "cells": 0, "scores": scored(first, tried, device)}]
     for start in ("phantoms", "random"):
         for size in SIZES:
-            out = args.work / f"{start}{size}.safetensors"
-            if not out.exists():
-                train_denoiser(
-                    some_of(known, size, args.seed),
-                    out,
-                    config,
-                    shape,
-                    device=device,
-                    autocast=choose_autocast(device, config.precision) is not None,
-                    start_from=load_denoiser(args.start).denoiser if start == "phantoms" else None,
-                )
+            out = trained(start, size)
             result = {"start": start, "cells": size, "scores": scored(load_denoiser(out), tried, device)}
             results.append(result)
             means = {key: round(result["scores"][key]["mean"], 3) for key in SHOWN}
