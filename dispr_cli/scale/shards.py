@@ -34,8 +34,8 @@ from dispr_cli.volumes.rows import DONE, FAILED, CellRow
 from dispr_cli.volumes.store import VolumeStore
 
 Item = TypeVar("Item")
-_MOST_WAITING = 2
-"""Batches of cells, or shards, that wait to be compressed or written while the network works."""
+_MOST_WAITING = 1
+"""Batch of cells, or shard, that waits to be compressed or written while the network works on the next."""
 
 
 class Events(Protocol):
