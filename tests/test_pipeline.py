@@ -21,6 +21,7 @@ from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_denoiser
 from dispr_cli.pipeline import read_cells, reconstruct, reconstruct_to_store
+from dispr_cli.scale import shards
 from dispr_cli.training import split_held_out
 from dispr_cli.volumes.store import VolumeStore, open_store
 
@@ -53,6 +54,15 @@ def assert_same(store: VolumeStore, expected: VolumeStore) -> None:
     found, wanted = volumes_by_name(store), volumes_by_name(expected)
     assert found.keys() == wanted.keys()
     assert all((found[name] == wanted[name]).all() for name in wanted)
+
+
+def test_freed_memory_goes_back_after_each_shard(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[bool] = []
+    monkeypatch.setattr(shards, "return_free_memory", lambda: returned.append(True))
+    store = run(phantom_folder, tmp_path / "out.zarr", tiny_weights)
+    assert len(returned) == store.grid.num_shards
 
 
 @pytest.mark.parametrize("cells_at_once", [1, 16])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
+from dispr_cli.diffusion.resumable_run import state_file
 from dispr_cli.diffusion.trust import read_trust, trust_file
 from tests.commands.test_reconstruct import assert_told, dispr
 
@@ -66,6 +67,9 @@ def test_train_learns_from_a_folder_and_its_weights_work(phantom_folder: Path, t
     assert read_trust(trust_file(out)).weights_sha256 == load_denoiser(out).sha256
     assert "too few for intervals" in result.stderr
     assert_told(dispr("train", phantom_folder, "--out", out), "is there already", "--overwrite")
+    # Weights beside the state of their training are not finished: it is that which is gone on with.
+    state_file(out).write_bytes(b"no state")
+    assert_told(dispr("train", phantom_folder, "--out", out), state_file(out).name)
 
 
 def test_a_peer_is_trained_and_used_by_name(phantom_folder: Path, tmp_path: Path) -> None:
