@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,9 +37,9 @@ _NO_IMAGE = "no image belongs to this mask"
 class _Group:
     """Files that may belong together, by name."""
 
-    images: dict[str, Path]
-    masks: dict[str, Path]
-    truths: dict[str, Path]
+    images: dict[str, str]
+    masks: dict[str, str]
+    truths: dict[str, str]
 
 
 def find_pairs(source: Path, settings: InputSettings) -> Pairing:
@@ -68,19 +69,19 @@ def find_pairs(source: Path, settings: InputSettings) -> Pairing:
             raise InputError(f"{source}: there is no such file or folder.")
         if source.suffix.lower() in MANIFEST_SUFFIXES:
             return read_manifest(source, settings.mask_from is not None)
-        if is_image(source):
+        if is_image(source.name):
             return _pair_single(source, settings)
     except OSError as error:
         raise InputError(f"{error.filename or source}: cannot be read ({error.strerror}).") from error
-    reason = why_no_image(source) or "expected a TIFF, PNG or JPEG image, a CSV manifest or a folder"
+    reason = why_no_image(source.name) or "expected a TIFF, PNG or JPEG image, a CSV manifest or a folder"
     raise InputError(f"{source}: {reason}.")
 
 
 def _find_in_folder(source: Path, settings: InputSettings) -> Pairing:
     pairing = Pairing()
     for folder, subfolders, files in _walk(source, pairing):
-        prefix = "" if folder == source else folder.relative_to(source).as_posix() + "/"
-        beside = _keyed(folder, _only_images(files, pairing), "image")
+        prefix = _prefix(source, folder)
+        beside = by_name(_named(folder, folder, _only_images(folder, files, pairing)), "image")
         images, masks, truths = _special_folders(subfolders, pairing)
         mask_files, truth_files = _listed(masks, "mask", pairing), _listed(truths, "ground truth", pairing)
         if images is None:
@@ -96,8 +97,8 @@ def _find_in_folder(source: Path, settings: InputSettings) -> Pairing:
     return pairing
 
 
-def _walk(source: Path, pairing: Pairing) -> Iterator[tuple[Path, list[Path], list[Path]]]:
-    """Folders with their subfolders and files; links are followed, but no folder is entered twice."""
+def _walk(source: Path, pairing: Pairing) -> Iterator[tuple[Path, list[Path], list[str]]]:
+    """Folders, their subfolders and the names of their files; links are followed, no folder entered twice."""
 
     def cannot_list(error: OSError) -> None:
         if Path(error.filename) == source:
@@ -112,7 +113,7 @@ def _walk(source: Path, pairing: Pairing) -> Iterator[tuple[Path, list[Path], li
             continue
         been.add(real)
         folder = Path(root)
-        yield folder, [folder / n for n in names], [folder / n for n in sorted(files)]
+        yield folder, [folder / n for n in names], sorted(files)
         if any(n.lower() in (*IMAGE_FOLDERS, *MASK_FOLDERS) for n in names):
             names[:] = [n for n in names if n.lower() not in (*IMAGE_FOLDERS, *MASK_FOLDERS, *TRUTH_FOLDERS)]
 
@@ -130,24 +131,32 @@ def _special_folders(
     return images, masks, truths if images or masks else None
 
 
-def _listed(folder: Path | None, what: str, pairing: Pairing) -> dict[str, Path]:
+def _listed(folder: Path | None, what: str, pairing: Pairing) -> dict[str, str]:
     if folder is None:
         return {}
-    files = [path for _, _, inside in _walk(folder, pairing) for path in _only_images(inside, pairing)]
-    return _keyed(folder, files, what)
-
-
-def _only_images(files: list[Path], pairing: Pairing) -> list[Path]:
-    seen = [path for path in files if not is_hidden(path)]
-    reasons = [(path, why_no_image(path)) for path in seen if not is_image(path)]
-    pairing.left_out += [LeftOut(path, reason) for path, reason in reasons if reason is not None]
-    return [path for path in seen if is_image(path)]
-
-
-def _keyed(folder: Path, files: list[Path], what: str) -> dict[str, Path]:
-    return by_name(
-        (((path.parent / stem(path)).relative_to(folder).as_posix(), path) for path in files), what
+    found = (
+        _named(folder, inner, _only_images(inner, files, pairing))
+        for inner, _, files in _walk(folder, pairing)
     )
+    return by_name(itertools.chain.from_iterable(found), what)
+
+
+def _only_images(folder: Path, files: list[str], pairing: Pairing) -> list[str]:
+    seen = [name for name in files if not is_hidden(name)]
+    reasons = [(name, why_no_image(name)) for name in seen if not is_image(name)]
+    pairing.left_out += [LeftOut(folder / name, reason) for name, reason in reasons if reason is not None]
+    return [name for name in seen if is_image(name)]
+
+
+def _named(root: Path, folder: Path, files: list[str]) -> Iterator[tuple[str, str]]:
+    """Files of a folder below a root: what they are called there, without suffix, and where they are."""
+    prefix, inside = _prefix(root, folder), str(folder / "_")[:-1]  # empty or ends in a separator
+    for name in files:
+        yield prefix + stem(name), inside + name
+
+
+def _prefix(root: Path, folder: Path) -> str:
+    return "" if folder == root else folder.relative_to(root).as_posix() + "/"
 
 
 def _pair_group(prefix: str, group: _Group, pairing: Pairing, settings: InputSettings) -> None:
@@ -172,11 +181,11 @@ def _pair_group(prefix: str, group: _Group, pairing: Pairing, settings: InputSet
     truths = {pair.truth for pair in pairs}
     pairing.pairs += pairs
     pairing.left_out += [
-        *(LeftOut(images[name], f"another channel of {cell}") for name, cell in others.items()),
-        *(LeftOut(images[name], _NO_MASK) for name in lonely),
-        *(LeftOut(path, _NO_IMAGE) for name, path in masks.items() if name not in used_masks),
+        *(LeftOut(Path(images[name]), f"another channel of {cell}") for name, cell in others.items()),
+        *(LeftOut(Path(images[name]), _NO_MASK) for name in lonely),
+        *(LeftOut(Path(path), _NO_IMAGE) for name, path in masks.items() if name not in used_masks),
         *(
-            LeftOut(path, "no image belongs to this ground truth")
+            LeftOut(Path(path), "no image belongs to this ground truth")
             for path in group.truths.values()
             if path not in truths
         ),
@@ -186,9 +195,11 @@ def _pair_group(prefix: str, group: _Group, pairing: Pairing, settings: InputSet
 def _pair_single(source: Path, settings: InputSettings) -> Pairing:
     """Look for companions beside the image, or in a folder of masks beside its folder of images."""
     scrap = Pairing()
-    start = stem(source).rsplit("_", 1)[0]
-    beside = [p for p in sorted(source.parent.iterdir()) if is_image(p) and p.name.startswith(start)]
-    files = {stem(p): p for p in beside if p == source or stem(p) != stem(source)}
+    own = stem(source.name)
+    start = own.rsplit("_", 1)[0]
+    beside = sorted(p.name for p in source.parent.iterdir() if is_image(p.name) and p.name.startswith(start))
+    alone = [name for name in beside if name == source.name or stem(name) != own]
+    files = dict(_named(source.parent, source.parent, alone))
     masks = truths = None
     if source.parent.name.lower() in IMAGE_FOLDERS:
         subfolders = sorted(p for p in source.absolute().parent.parent.iterdir() if p.is_dir())
@@ -196,7 +207,7 @@ def _pair_single(source: Path, settings: InputSettings) -> Pairing:
     found = Pairing()
     group = _Group(files, _listed(masks, "mask", scrap), _listed(truths, "ground truth", scrap))
     _pair_group("", group, found, settings)
-    pairs = [pair for pair in found.pairs if pair.image == source]
+    pairs = [pair for pair in found.pairs if Path(pair.image) == source]
     if not pairs:
         raise _nothing_paired(source, Pairing([], [LeftOut(source, _NO_MASK)]), settings)
     return Pairing(pairs)

@@ -97,7 +97,13 @@ def _pair(path: Path, line: int, values: dict[str, str], masks_optional: bool) -
         )
     truth = _file(path, line, "obj", values.get("obj", ""))
     size = _pixel_size(path, line, values.get("pixel_size_um", ""))
-    return Pair(values.get("name") or stem(image), image, mask, truth, size)
+    return Pair(
+        values.get("name") or stem(image.name),
+        str(image),
+        None if mask is None else str(mask),
+        None if truth is None else str(truth),
+        size,
+    )
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path | None:

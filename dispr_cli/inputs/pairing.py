@@ -1,11 +1,15 @@
-"""What the layouts have in common: a pair of files, what was left out, and the rules of matching names."""
+"""What the layouts have in common: a pair of files, what was left out, and the rules of matching names.
+
+Files are text here: a folder may hold a hundred thousand, and Paths take twice the memory and the time.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.images import IMAGE_SUFFIXES
@@ -14,6 +18,7 @@ COMPANION_SUFFIXES = ("_cp_masks", "_masks", "_mask", "_labels", "_label", ".sta
 """What Cellpose, StarDist and people append to an image's name for its mask."""
 
 _IMAGE_MARKS = ("_image", "_img")
+_File = TypeVar("_File", str, Path)
 _NNUNET_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _NO_IMAGE_BUT_ASKED_FOR = {
     ".npy": "a NumPy file is not read; save it as TIFF",
@@ -60,9 +65,9 @@ class Pair:
     """
 
     name: str
-    image: Path
-    mask: Path | None
-    truth: Path | None = None
+    image: str
+    mask: str | None
+    truth: str | None = None
     pixel_size_um: float | None = None
 
 
@@ -82,26 +87,26 @@ class Pairing:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def is_hidden(path: Path) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether the system put the file there (``.DS_Store``, ``._x.tif``, ``Thumbs.db``)."""
-    return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
 
 
-def is_image(path: Path) -> bool:
+def is_image(name: str) -> bool:
     """Whether the name is that of an image we read."""
-    return path.name.lower().endswith(IMAGE_SUFFIXES)
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def why_no_image(path: Path) -> str | None:
+def why_no_image(name: str) -> str | None:
     """Why a file that is no image is worth a word; None for texts, tables and the like."""
-    if path.name.lower().endswith("_seg.npy"):
+    if name.lower().endswith("_seg.npy"):
         return "Cellpose's _seg.npy is a pickle and is not opened; save the masks as _cp_masks.tif"
-    return _NO_IMAGE_BUT_ASKED_FOR.get(path.suffix.lower())
+    return _NO_IMAGE_BUT_ASKED_FOR.get(PurePath(name).suffix.lower())
 
 
-def stem(path: Path) -> str:
-    """Return the name without suffix; ``.ome`` belongs to the suffix."""
-    name = re.sub(r"\.(tiff?|btf|png|jpe?g)$", "", path.name, flags=re.IGNORECASE)
+def stem(name: str) -> str:
+    """Return a file's name without suffix; ``.ome`` belongs to the suffix."""
+    name = re.sub(r"\.(tiff?|btf|png|jpe?g)$", "", name, flags=re.IGNORECASE)
     return re.sub(r"\.ome$", "", name, flags=re.IGNORECASE)
 
 
@@ -127,7 +132,7 @@ def nnunet_case(name: str) -> tuple[str, int] | None:
     return (match["case"], int(match["channel"])) if match else None
 
 
-def by_name(files: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
+def by_name(files: Iterable[tuple[str, _File]], what: str) -> dict[str, _File]:
     """Files by name.
 
     Raises
@@ -135,19 +140,17 @@ def by_name(files: Iterable[tuple[str, Path]], what: str) -> dict[str, Path]:
     InputError
         If two files have the same name: which one is meant is not for us to guess.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, _File] = {}
     for name, path in files:
         if name in found:
             raise InputError(
-                f"{path}: a second {what} of the same name as {found[name].name}; keep one of them."
+                f"{path}: a second {what} of the same name as {Path(found[name]).name}; keep one of them."
             )
         found[name] = path
     return found
 
 
-def split_companions(
-    files: dict[str, Path], masks: dict[str, Path]
-) -> tuple[dict[str, Path], dict[str, Path]]:
+def split_companions(files: dict[str, str], masks: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Tell images from the masks that lie among them.
 
     Parameters
@@ -185,7 +188,7 @@ class Match:
     others: tuple[str, ...] = ()
 
 
-def match(images: dict[str, Path], masks: dict[str, Path], channel: int | None) -> list[Match]:
+def match(images: dict[str, str], masks: dict[str, str], channel: int | None) -> list[Match]:
     """Match images and masks by name.
 
     An image ``X`` belongs to the mask ``X``, ``X_mask`` and the like; ``X_img`` to what ``X`` belongs to; and
@@ -214,7 +217,7 @@ def match(images: dict[str, Path], masks: dict[str, Path], channel: int | None) 
         case = nnunet_case(image)
         if own is not None:
             if own in matched:
-                other = images[matched[own].image].name
+                other = Path(images[matched[own].image]).name
                 raise InputError(f"{images[image]}: {other} goes with the same mask; keep one of them.")
             matched[own] = Match(own, image, _only_mask(images[image], owners[own], masks))
         elif case is not None and case[0] in owners:
@@ -227,14 +230,14 @@ def match(images: dict[str, Path], masks: dict[str, Path], channel: int | None) 
     return list(matched.values())
 
 
-def _only_mask(image: Path, keys: list[str], masks: dict[str, Path]) -> str:
+def _only_mask(image: str, keys: list[str], masks: dict[str, str]) -> str:
     if len(keys) > 1:
-        found = " and ".join(str(masks[key].name) for key in sorted(keys))
+        found = " and ".join(Path(masks[key]).name for key in sorted(keys))
         raise InputError(f"{image}: has more than one mask ({found}); keep one of them.")
     return keys[0]
 
 
-def _channel_file(images: dict[str, Path], files: dict[int, str], channel: int | None) -> str:
+def _channel_file(images: dict[str, str], files: dict[int, str], channel: int | None) -> str:
     first = images[files[min(files)]]
     if len(files) == 1 and channel is None:
         return files[min(files)]

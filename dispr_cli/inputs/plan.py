@@ -236,20 +236,22 @@ def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | Non
 
 
 def _scan(pair: Pair, settings: InputSettings) -> tuple[list[CellRef], list[LeftOut]]:
-    ref = CellRef(cell_name(pair.name), pair.image, pair.mask, pair.truth)
+    image = Path(pair.image)
+    mask, truth = (None if text is None else Path(text) for text in (pair.mask, pair.truth))
+    ref = CellRef(cell_name(pair.name), image, mask, truth)
     try:
-        header = read_header(pair.image, settings)
+        header = read_header(image, settings)
         if header.length("S") - header.has_alpha > 1 and settings.channel is None:
-            read_plane(pair.image, settings)  # only its values tell whether it is grey
-        found = read_labelling(pair.image, pair.mask, settings)
+            read_plane(image, settings)  # only its values tell whether it is grey
+        found = read_labelling(image, mask, settings)
         shape = (header.height, header.width)
-        check_equal_sizes(pair.image, shape, pair.mask, found.labels.shape)
+        check_equal_sizes(image, shape, mask, found.labels.shape)
     except DisprError as error:
         return [replace(ref, problem=str(error))], []
     size = choose_pixel_size(settings.pixel_size_um, pair.pixel_size_um, header.pixel_size)
     ref = replace(ref, shape=shape, pixel_size=size)
     refs = [_place(ref, region, found.kind == "single", settings) for region in found.regions]
-    return refs, [LeftOut(pair.mask or pair.image, reason) for reason in found.dropped]
+    return refs, [LeftOut(mask or image, reason) for reason in found.dropped]
 
 
 def _place(ref: CellRef, region: Region, alone: bool, settings: InputSettings) -> CellRef:

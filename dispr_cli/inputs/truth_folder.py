@@ -78,7 +78,7 @@ def _volumes(folder: Path) -> list[Path]:
         # A store is a source of truths of its own, not a folder of volumes.
         names[:] = sorted(name for name in names if not name.startswith(".") and not name.endswith(".zarr"))
         files += [Path(root) / name for name in sorted(inside) if _VOLUME.search(name)]
-    return [path for path in files if not is_hidden(path)]
+    return [path for path in files if not is_hidden(path.name)]
 
 
 def _truth_folder(folder: Path, path: Path) -> int | None:
@@ -96,4 +96,4 @@ def _name(folder: Path, path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    return _NPY.sub("", path.name) if _NPY.search(path.name) else stem(path)
+    return _NPY.sub("", path.name) if _NPY.search(path.name) else stem(path.name)

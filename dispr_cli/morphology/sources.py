@@ -314,13 +314,15 @@ def _truths_of(plan: Plan) -> tuple[tuple[str, Path], ...]:
 
 def _volumes_in(folder: Path) -> tuple[tuple[str, Path], ...]:
     found = [
-        path for path in sorted(folder.iterdir()) if path.is_file() and is_image(path) and not is_hidden(path)
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and is_image(path.name) and not is_hidden(path.name)
     ]
     if not found:
         raise InputError(
             f"{folder}: holds no volume; expected a store, a folder with obj/, or TIFFs of 64 x 64 x 64."
         )
-    return tuple((stem(path), path) for path in found)
+    return tuple((stem(path.name), path) for path in found)
 
 
 def _networks_of(

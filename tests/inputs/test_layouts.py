@@ -47,7 +47,7 @@ def test_image_mask_obj(folder):
     source = folder(*(f"{kind}/c{k}.tif" for kind in ("image", "mask", "obj") for k in (1, 2)))
     pairing = find_pairs(source, InputSettings())
     assert found(source) == {f"c{k}": (f"image/c{k}.tif", f"mask/c{k}.tif") for k in (1, 2)}
-    assert [pair.truth for pair in pairing.pairs] == [source / "obj/c1.tif", source / "obj/c2.tif"]
+    assert [pair.truth for pair in pairing.pairs] == [str(source / "obj/c1.tif"), str(source / "obj/c2.tif")]
     assert pairing.left_out == []
 
 
@@ -239,13 +239,13 @@ def test_a_single_file_finds_its_mask(folder, image, mask):
     source = folder(image, mask, "zebra.tif", "a2.tif", "a2_mask.tif")
     pairing = find_pairs(source / image, InputSettings())
     assert [(pair.name, pair.image, pair.mask) for pair in pairing.pairs] == [
-        ("a", source / image, source / mask)
+        ("a", str(source / image), str(source / mask))
     ]
 
 
 def test_a_single_file_finds_its_truth(folder):
     source = folder("image/a.tif", "mask/a.tif", "obj/a.tif")
-    assert find_pairs(source / "image/a.tif", InputSettings()).pairs[0].truth == source / "obj/a.tif"
+    assert find_pairs(source / "image/a.tif", InputSettings()).pairs[0].truth == str(source / "obj/a.tif")
 
 
 def test_a_single_file_without_mask(folder):

@@ -33,19 +33,19 @@ def message_of(path, **settings):
 def test_names_are_relative_to_the_manifest_and_keep_its_order(manifest, tmp_path):
     pairs = read(manifest("image,mask\nsub/c.tif,ma.png\na.tif,mb.png\n"))
     assert [pair.name for pair in pairs] == ["c", "a"]
-    assert pairs[0].image == tmp_path / "sub/c.tif"
-    assert pairs[0].mask == tmp_path / "ma.png"
+    assert pairs[0].image == str(tmp_path / "sub/c.tif")
+    assert pairs[0].mask == str(tmp_path / "ma.png")
     assert pairs[0].pixel_size_um is None
 
 
 def test_absolute_names(manifest, tmp_path):
     path = manifest(f"image,mask\n{tmp_path / 'a.tif'},{tmp_path / 'ma.png'}\n")
-    assert read(path)[0].image == tmp_path / "a.tif"
+    assert read(path)[0].image == str(tmp_path / "a.tif")
 
 
 def test_all_columns(manifest, tmp_path):
     pair = read(manifest("mask,image,well,obj,name,pixel_size_um\nma.png,a.tif,B2,truth.tif,first,0.11\n"))[0]
-    assert (pair.name, pair.pixel_size_um, pair.truth) == ("first", 0.11, tmp_path / "truth.tif")
+    assert (pair.name, pair.pixel_size_um, pair.truth) == ("first", 0.11, str(tmp_path / "truth.tif"))
 
 
 @pytest.mark.parametrize(
