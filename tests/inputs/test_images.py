@@ -1,9 +1,3 @@
-import os
-import struct
-import zlib
-from pathlib import Path
-
-import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -11,24 +5,9 @@ import tifffile
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.images import read_header, read_plane, read_volume
 from dispr_cli.inputs.settings import InputSettings
+from tests.inputs.planes import PLANE, STACK, message_of, palette_png, pixels_of
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
-
-PLANE = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
-STACK = np.stack([PLANE, PLANE + 1, PLANE + 2])
-
-
-def pixels_of(path, role="image", **settings):
-    return read_plane(path, InputSettings(**settings), role)[1]
-
-
-def message_of(path, role="image", **settings):
-    with pytest.raises(InputError) as caught:
-        read_plane(path, InputSettings(**settings), role)
-    text = str(caught.value)
-    assert str(path) in text
-    assert "\n" not in text
-    return text
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", ">u2", "u4", "i2", "i4", "i8", "f2", "f4", "f8", "?"])
@@ -175,21 +154,6 @@ def test_a_plane_of_a_flat_image(save):
     assert np.array_equal(pixels_of(path, plane=4, role="mask"), PLANE)
 
 
-def palette_png(path: Path, indices: np.ndarray, depth: int = 8) -> Path:
-    """A PNG of colours by number, as drawing programs save labels."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    colours = np.random.default_rng(0).integers(0, 256, (2**depth, 3)).astype(np.uint8)
-    bits = np.unpackbits(indices[..., None], axis=-1)[..., 8 - depth :].reshape(len(indices), -1)
-    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
-    size = struct.pack(">IIBBBBB", indices.shape[1], indices.shape[0], depth, 3, 0, 0, 0)
-    body = chunk(b"IHDR", size) + chunk(b"PLTE", colours.tobytes()) + chunk(b"IDAT", zlib.compress(rows))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
-    return path
-
-
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_a_mask_saved_with_a_palette_keeps_its_labels(tmp_path, depth):
     labels = (np.arange(40 * 48).reshape(40, 48) % 2**depth).astype(np.uint8)
@@ -202,144 +166,6 @@ def test_a_mask_in_colours_is_refused(save):
     assert "the mask is a colour picture" in message_of(path, "mask")
     path = save("a.ome.tif", STACK, metadata={"axes": "CYX"})
     assert "the mask holds several channels" in message_of(path, "mask", channel=0)
-
-
-def test_missing(tmp_path):
-    assert "there is no such file" in message_of(tmp_path / "a.tif")
-
-
-def test_a_folder_called_tif(tmp_path):
-    (tmp_path / "a.tif").mkdir()
-    assert "a folder, expected an image file" in message_of(tmp_path / "a.tif")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions are otherwise on Windows")
-def test_no_permission(save, monkeypatch):
-    path = save("a.tif", PLANE)
-    path.chmod(0)
-    if os.access(path, os.R_OK):  # root reads everything
-
-        def refuse(*_: object, **__: object):
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(Path, "open", refuse)
-    assert "no permission to read this file" in message_of(path)
-
-
-def test_an_error_of_the_disk(save, monkeypatch):
-    path = save("a.tif", PLANE)
-
-    def fail(*_: object, **__: object):
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Path, "open", fail)
-    assert "cannot be read (Input/output error)" in message_of(path)
-
-
-def test_zero_bytes(tmp_path):
-    (tmp_path / "a.tif").touch()
-    assert "the file is empty (0 bytes)" in message_of(tmp_path / "a.tif")
-
-
-def test_text_called_tif(tmp_path):
-    (tmp_path / "a.tif").write_text("hello, I am no image")
-    assert "not a TIFF, PNG or JPEG image (it begins with b'hello, I')" in message_of(tmp_path / "a.tif")
-
-
-def test_complex_numbers(save):
-    assert "holds complex64 numbers" in message_of(save("a.tif", PLANE.astype(np.complex64)))
-
-
-@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
-def test_more_pixels_than_allowed_are_refused_before_decoding(save, name, monkeypatch):
-    path = save(name, np.zeros((200, 1000), np.uint8))
-    for decoder in ("png_decode", "jpeg8_decode"):
-        monkeypatch.setattr(imagecodecs, decoder, lambda *_: pytest.fail("decoded"))
-    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda *_, **__: pytest.fail("decoded"))
-    text = message_of(path, max_pixels=100_000)
-    assert "1000 x 200 pixels are more than the limit of 100,000" in text
-    assert "--max-pixels" in text
-
-
-def test_a_bomb_is_refused_from_its_header(tmp_path):
-    """20,000 x 20,000 pixels in a file of a few hundred bytes."""
-    path = tmp_path / "bomb.png"
-    palette_png(path, np.zeros((1, 1), np.uint8))
-    data = bytearray(path.read_bytes())
-    data[16:24] = struct.pack(">II", 20_000, 20_000)
-    path.write_bytes(data)
-    assert "20000 x 20000 pixels are more than the limit" in message_of(path)
-
-
-def test_a_tile_far_larger_than_its_image_is_not_decoded(save):
-    path = save("a.tif", np.zeros((48, 48), np.uint16), compression="zstd", tile=(16, 32))
-    data = path.read_bytes()
-    width = struct.pack("<HHI", 322, 4, 1)
-    assert data.count(width) == 1
-    at = data.index(width) + len(width)
-    path.write_bytes(data[:at] + struct.pack("<I", 2**30) + data[at + 4 :])
-    assert "its tiles are said to have 17,179,869,184 pixels" in message_of(path)
-
-
-def test_a_wide_image_below_the_limit_is_read(save):
-    assert pixels_of(save("a.tif", np.zeros((10, 20_000), np.uint8))).shape == (10, 20_000)
-
-
-def truncations(data: bytes) -> list[int]:
-    return sorted({*range(1, 40), *range(40, len(data), max(len(data) // 60, 1)), len(data) - 1})
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("plain.tif", {}),
-        ("zlib.tif", {"compression": "zlib", "rowsperstrip": 7}),
-        ("tiles.tif", {"compression": "zstd", "tile": (16, 16)}),
-        ("jpeg.tif", {"compression": "jpeg"}),
-        ("imagej.tif", {"imagej": True}),
-        ("ome.ome.tif", {}),
-        ("plain.png", {}),
-        ("plain.jpg", {}),
-    ],
-)
-def test_a_truncated_file_is_never_read_as_something_else(save, name, options):
-    path = save(name, PLANE, **options)
-    whole, data = pixels_of(path), path.read_bytes()
-    for length in truncations(data):
-        path.write_bytes(data[:length])
-        try:
-            pixels = pixels_of(path)
-        except InputError as error:
-            assert len(str(error)) < 400  # noqa: PT017
-        else:
-            assert np.array_equal(pixels, whole), f"cut to {length} of {len(data)} bytes"
-
-
-@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.png", "a.jpg"])
-def test_damaged_bytes_end_in_a_message_or_an_image(save, name):
-    path = save(name, PLANE, compression="zlib") if name.endswith("tif") else save(name, PLANE)
-    data = path.read_bytes()
-    rng = np.random.default_rng(2)
-    for _ in range(150):
-        damaged = bytearray(data)
-        for at in rng.integers(0, len(data), 2):
-            damaged[at] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            assert pixels_of(path).ndim == 2
-        except InputError as error:
-            assert str(path) in str(error)  # noqa: PT017
-
-
-def test_a_broken_private_tag_is_no_damage(tmp_path):
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, PLANE, extratags=[(65000, "s", 0, "x" * 40, True)])
-    with tifffile.TiffFile(path) as tiff:
-        entry = tiff.pages[0].tags[65000].offset
-    data = bytearray(path.read_bytes())
-    data[entry + 8 : entry + 12] = struct.pack("<I", 10**6)
-    path.write_bytes(data)
-    assert np.array_equal(pixels_of(path), PLANE)
 
 
 def test_a_header_is_read_without_decoding(save, monkeypatch):
