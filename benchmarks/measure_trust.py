@@ -58,7 +58,7 @@ def draw(cells: TrainingCells, args: argparse.Namespace, sampler: SamplerConfig)
         methods.append(DiffusionMethod(checkpoint, sampler, device))
         facts.append(checkpoint.sha256)
     key = json.dumps([facts, sampling_settings(methods[0].identity()), args.samples, list(cells.names)])
-    kept = args.drawn / f"trust_samples_{sampler.num_steps}.npz"
+    kept = args.drawn / f"trust_samples_{sampler.num_steps}_{sampler.spread:g}.npz"
     if kept.exists():
         with np.load(kept, allow_pickle=False) as file:
             if str(file["key"]) == key:
@@ -214,17 +214,17 @@ def main() -> None:
         "--for", dest="shipped", type=Path, required=True, help="weights trained on all cells"
     )
     parser.add_argument("--samples", type=int, default=10)
-    parser.add_argument("--sampler", default=SamplerConfig().sampler)
-    parser.add_argument("--steps", type=int, default=SamplerConfig().num_steps)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--high-steps", type=int, default=QUALITIES["high"].num_steps)
     parser.add_argument("--drawn", type=Path, default=Path("local"), help="folder for what was drawn")
     parser.add_argument("--non-cells", type=Path, help="folder with stardist/, bbbc007/, blobs/")
     parser.add_argument("--phantoms", type=int, default=90)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/trust.json"))
     args = parser.parse_args()
     cells = load_cells(args.cells)
-    sampler, high = (SamplerConfig(args.sampler, steps) for steps in (args.steps, args.high_steps))
+    sampler, high = (
+        SamplerConfig(num_steps=QUALITIES[name].num_steps, spread=QUALITIES[name].spread)
+        for name in ("standard", "high")
+    )
     fold, names = assign_folds(cells.names, NUM_FOLDS), list(cells.names)
     real = [cells.cell(index) for index in range(len(cells))]
 

@@ -1,9 +1,10 @@
 """Score the five held-out twins of the shipped denoiser on the real cells they never saw.
 
-    python benchmarks/score_folds.py CELLS.npz --weights local/folds --steps 1,2,4,6,8
+    python benchmarks/score_folds.py CELLS.npz --weights local/folds --steps 1,2,4,6,8 --spreads 0,0.5,1,2
 
 Every cell is reconstructed by the network of its own fold. Writes ``benchmarks/results/folds.json``: means
-over cells with 95 % bootstrap intervals, for each number of steps.
+over cells with 95 % bootstrap intervals, for each number of steps (at the spread of the weights) and each
+spread (in the default number of steps).
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def main() -> None:
     parser.add_argument("cells", type=Path)
     parser.add_argument("--weights", type=Path, default=Path("local/folds"))
     parser.add_argument("--folds", default="0,1,2,3,4")
-    parser.add_argument("--steps", default="6")
+    parser.add_argument("--steps", default=str(SamplerConfig().num_steps))
+    parser.add_argument("--spreads", default="")
     parser.add_argument("--sampler", default=SamplerConfig().sampler)
     parser.add_argument("--sigma-max", type=float)
     parser.add_argument("--samples", type=int, default=5)
@@ -99,8 +101,16 @@ def main() -> None:
     cells = load_cells(args.cells)
     fold = assign_folds(cells.names, NUM_FOLDS)
     folds = [int(text) for text in args.folds.split(",")]
+    tried = [
+        SamplerConfig(args.sampler, int(text), balance=args.balance) for text in args.steps.split(",") if text
+    ]
+    tried += [
+        SamplerConfig(args.sampler, balance=args.balance, spread=float(text))
+        for text in args.spreads.split(",")
+        if text
+    ]
     results = []
-    for steps in (int(text) for text in args.steps.split(",")):
+    for sampler in tried:
         scores, names, hashes = [], [], {}
         for k in folds:
             checkpoint = load_denoiser(args.weights / f"fold{k}.safetensors")
@@ -108,25 +118,22 @@ def main() -> None:
             if args.sigma_max:
                 config = dataclasses.replace(checkpoint.denoiser.config, sigma_max=args.sigma_max)
                 checkpoint.denoiser.config = config
-            method = DiffusionMethod(
-                checkpoint,
-                SamplerConfig(args.sampler, steps, balance=args.balance),
-                choose_device(args.device),
-            )
+            method = DiffusionMethod(checkpoint, sampler, choose_device(args.device))
             for index in np.flatnonzero(fold == k):
                 samples = method.reconstruct([cells.cell(index)], args.samples, seed=0)[0]
                 scores.append(score(cells.occupancy(index), samples, method.sampler.balance))
                 names.append(cells.names[index])
         result = {
-            "steps": steps,
-            "sampler": args.sampler,
-            "balance": args.balance,
+            "steps": sampler.num_steps,
+            "sampler": sampler.sampler,
+            "balance": sampler.balance,
+            "spread": sampler.spread,
             "weights_sha256": hashes,
             **summarise(scores, names),
         }
         results.append(result)
         means = {k: round(v["mean"], 3) for k, v in result.items() if isinstance(v, dict) and "mean" in v}
-        print(args.sampler, steps, means, flush=True)
+        print(sampler.num_steps, sampler.spread, means, flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"torch": torch.__version__, "results": results}, indent=1) + "\n")
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kernel_tables import kernel_tables
 from peer_tables import peer_tables
 
+from dispr_cli.config import QUALITIES
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,18 +43,24 @@ OF_SAMPLES = {
 }
 
 
-def folds_table() -> str:
-    """Held-out scores, a column for each number of steps."""
-    return scores_table("folds", "step", MEASURES)
+def count_of(result: dict[str, Any], counted: str) -> str:
+    """Write how many of what is counted a result is of: ``1 step``, ``2 steps``."""
+    number = result[f"{counted}s"]
+    return f"{number} {counted}{'s' * (number != 1)}"
 
 
-def scores_table(result_file: str, counted: str, measures: dict[str, tuple[str, float, str]]) -> str:
-    """Held-out scores, a column for each number of what is counted."""
+def spread_of(result: dict[str, Any]) -> str:
+    """Write the spread of a result, and the quality that draws with it."""
+    named = [name for name, quality in QUALITIES.items() if quality.spread == result["spread"]]
+    return f"spread {result['spread']:g}{f' ({named[0]})' if named else ''}"
+
+
+def scores_table(
+    result_file: str, head: Callable[[dict[str, Any]], str], measures: dict[str, tuple[str, float, str]]
+) -> str:
+    """Held-out scores, a column for each result of a file."""
     results: list[dict[str, Any]] = json.loads((RESULTS / f"{result_file}.json").read_text())["results"]
-    numbers = [(r[f"{counted}s"], counted if r[f"{counted}s"] == 1 else f"{counted}s") for r in results]
-    lines = [
-        "| measure: mean (interval); median | " + " | ".join(f"{n} {what}" for n, what in numbers) + " |"
-    ]
+    lines = ["| measure: mean (interval); median | " + " | ".join(map(head, results)) + " |"]
     lines.append("| --- |" + " --- |" * len(results))
     for key, (title, factor, form) in measures.items():
         columns = []
@@ -70,9 +79,9 @@ def thousand_table() -> str:
         json.loads((RESULTS / f"{name}.json").read_text())["results"]
         for name in ("folds", "folds_1000_steps")
     )
-    shown = [row for row in few if row["steps"] in (1, 3, 6, 50)] + most
+    shown = [row for row in few if row["steps"] in (1, 2, 6, 50)] + most
     names = list(most[0]["iou_vote"]["cells"])
-    heads = (f"{row['steps']} step{'s' * (row['steps'] > 1)}" for row in shown)
+    heads = (count_of(row, "step") for row in shown)
     lines = [f"| {len(names)} cells | {' | '.join(heads)} |"]
     lines.append("| --- |" + " ---: |" * len(shown))
     for key, (title, factor, form) in MEASURES.items():
@@ -158,8 +167,9 @@ def replace_between(text: str, mark: str, table: str) -> str:
 def main() -> None:
     """Rewrite both documents."""
     tables = {
-        "folds": folds_table(),
-        "samples": scores_table("samples", "sample", OF_SAMPLES),
+        "folds": scores_table("folds", partial(count_of, counted="step"), MEASURES),
+        "spreads": scores_table("spreads", spread_of, MEASURES),
+        "samples": scores_table("samples", partial(count_of, counted="sample"), OF_SAMPLES),
         "thousand": thousand_table(),
         "phantoms": phantoms_table(),
         "main_job": main_job_table(),

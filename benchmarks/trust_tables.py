@@ -21,23 +21,23 @@ def percent(share: float, ends: list[float]) -> str:
 def intervals(result: dict[str, Any]) -> str:
     """Coverage by quantity and number of samples."""
     lines = [
-        "| steps | quantity, samples | measured coverage (nominal 80 %) | raw mean ± 1.28 sd | "
+        "| quality | quantity, samples | measured coverage (nominal 80 %) | raw mean ± 1.28 sd | "
         "width / mean | rank correlation of spread and error |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     rows = (
-        (result[settings]["num_steps"], quantity, size, row)
-        for measured, settings in (("intervals", "settings"), ("intervals_high", "settings_high"))
+        (quality, quantity, size, row)
+        for measured, quality in (("intervals", "standard"), ("intervals_high", "high"))
         for quantity, table in result[measured].items()
         for size, row in table["by_samples"].items()
     )
-    for steps, quantity, size, row in rows:
+    for quality, quantity, size, row in rows:
         raw = row.get("uncalibrated")
         told = "-" if raw is None else percent(raw["coverage"], raw["interval"])
         related = row.get("spread_and_error", "-")
         covered = percent(row["coverage"], row["interval"])
         lines.append(
-            f"| {steps} | {quantity}, {size} | {covered} | {told} | {row['width']:.2f} | {related} |"
+            f"| {quality} | {quantity}, {size} | {covered} | {told} | {row['width']:.2f} | {related} |"
         )
     return "\n".join(lines)
 

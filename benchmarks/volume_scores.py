@@ -54,7 +54,7 @@ def _draw(
     def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
         return denoiser.denoise(x, sigma, condition)
 
-    field = sample(denoise, noise() * float(sigmas[0]), sigmas, noise, sampler)
+    field = sample(denoise, noise() * (float(sigmas[0]) * denoiser.config.spread), sigmas, noise, sampler)
     return (field > 0).view(n, num_samples, 64, 64, 64)
 
 

@@ -37,6 +37,8 @@ class MethodOptions:
         How samples are drawn (``dispr`` and ``dispr2022``).
     independent
         Whether the samples of a cell are independent of each other; those of ``dispr`` balance otherwise.
+    spread
+        How different the samples of ``dispr`` are, see :class:`dispr_cli.config.SamplerConfig`.
     variant
         Height of ``cylinder`` and ``ellipsoid``; ``copy`` or ``mean-of-5`` of ``nearest``.
     run
@@ -47,6 +49,7 @@ class MethodOptions:
     sampler: str | None = None
     num_steps: int | None = None
     independent: bool | None = None
+    spread: float | None = None
     variant: str | None = None
     run: ReconstructConfig = dataclasses.field(default_factory=ReconstructConfig)
 
@@ -193,6 +196,7 @@ _MEANT_FOR = {
     "sampler": ({OURS, "dispr2022"}, "--sampler"),
     "num_steps": ({OURS, "dispr2022"}, "--steps"),
     "independent": ({OURS}, "--independent"),
+    "spread": ({OURS}, "--spread"),
     "variant": ({"cylinder", "ellipsoid", "nearest"}, "--variant"),
     "weights": ({OURS, "dispr2022", "shapr", "shapr-topo", "nearest"}, "--weights"),
 }
@@ -211,6 +215,7 @@ def _sampler(options: MethodOptions, default: SamplerConfig) -> SamplerConfig:
         default.sampler if options.sampler is None else options.sampler,
         default.num_steps if options.num_steps is None else options.num_steps,
         balance=1 if options.independent else default.balance,
+        spread=default.spread if options.spread is None else options.spread,
     )
 
 

@@ -49,7 +49,7 @@ def reconstruct(
         typer.Option(
             "--quality",
             help="fast: 1 shape in 1 step, the best single guess; standard; high: 10 shapes. "
-            "--samples and --steps win.",
+            "--samples, --steps and --spread win.",
             metavar="|".join(QUALITIES),
             rich_help_panel=SAMPLING,
         ),
@@ -89,6 +89,14 @@ def reconstruct(
             rich_help_panel=SAMPLING,
         ),
     ] = False,
+    spread: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--spread",
+            help="How different the shapes of a cell are: 1 as calibrated, 0 all the best guess [1].",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None,
     weights: Weights = None,
     pixel_size: Annotated[
         Optional[float],  # noqa: UP045
@@ -241,8 +249,9 @@ def reconstruct(
         raise ConfigError(f"--quality is {quality!r}: expected one of {', '.join(QUALITIES)}")
     chosen = QUALITIES[quality]
     samples = chosen.num_samples if samples is None else samples
-    if steps is None and method_name == NAMES[0]:
-        steps = chosen.num_steps
+    if method_name == NAMES[0]:
+        steps = chosen.num_steps if steps is None else steps
+        spread = chosen.spread if spread is None else spread
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
     inputs = InputSettings(
         channel=channel,
@@ -276,7 +285,7 @@ def reconstruct(
         raise ConfigError(
             f"--save-trajectory needs --method {NAMES[0]} with one file of weights, whose steps it draws"
         )
-    options = MethodOptions(weights, sampler, steps, independent or None, variant, run)
+    options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
     method = load_method(method_name, options, events.message)
     events.message(
         f"{len(plan.cells)} cells, {samples} samples each, by {method.name} on {method.describe()}"

@@ -82,8 +82,8 @@ class Randomness:
         return self.processes.share(chosen)
 
     def quantiles(self, n: int) -> torch.Tensor:
-        """(n,) numbers in [0, 1) spread evenly over the whole batch, on the CPU."""
-        places = torch.arange(n * self.processes.count)
+        """(n,) numbers in [0, 1) spread evenly over the whole batch, in random order, on the CPU."""
+        places = torch.randperm(n * self.processes.count, generator=self.few)
         return (self.processes.share(places) + self.uniform(n)) / len(places)
 
     def uniform(self, n: int) -> torch.Tensor:

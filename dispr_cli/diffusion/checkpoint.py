@@ -156,6 +156,7 @@ def config_from(values: Any, path: Path) -> DenoiserConfig:
     if not all(isinstance(size, int | float) and -1e4 < size < 1e4 for size in sizes):
         raise WeightsError(f"{path}: describes a network of impossible size: {values}")
     try:
-        return DenoiserConfig(**values)
+        # Weights from before there was a spread start from all of the noise.
+        return DenoiserConfig(**{"spread": 1.0, **values})
     except TypeError as error:
         raise WeightsError(f"{path}: describes a network this version does not know ({error})") from error

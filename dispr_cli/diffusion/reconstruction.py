@@ -63,7 +63,8 @@ class DiffusionMethod(MicroBatchedMethod):
 
     def describe(self) -> str:
         """Say what computes, and in how many steps."""
-        return f"{describe(self.device, self.autocast)}, {self.sampler.num_steps} steps"
+        steps = self.sampler.num_steps
+        return f"{describe(self.device, self.autocast)}, {steps} step{'s' if steps > 1 else ''}"
 
     def identity(self) -> dict[str, Any]:
         """Sampler, steps and hash of the weights."""
@@ -75,6 +76,7 @@ class DiffusionMethod(MicroBatchedMethod):
             "eta": self.sampler.eta,
             "orientations": self.sampler.orientations,
             "balance": self.sampler.balance,
+            "spread": self.sampler.spread,
             "precision": "bf16" if self.autocast else "fp32",
         }
 
@@ -121,7 +123,7 @@ class DiffusionMethod(MicroBatchedMethod):
         def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
             return self.denoiser.denoise(x, sigma, known)
 
-        x = noise() * float(self.sigmas[0])
+        x = noise() * (float(self.sigmas[0]) * self.config.spread * self.sampler.spread)
         observers = {} if observer is None else {"observer": observer}
         field = sample(denoise, x, self.sigmas, noise, self.sampler, **observers)
         upright = torch.stack([turn_back(f[0], k) for f, (_, k) in zip(field, chosen, strict=True)])

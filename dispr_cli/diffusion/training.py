@@ -19,6 +19,7 @@ from dispr_cli.config import DenoiserConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Randomness, augment, drop_features
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.energy_score import first_step_loss
 from dispr_cli.diffusion.field_area import area_loss
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
@@ -141,22 +142,46 @@ class Trainer:
         examples = augment(self.resident.examples(chosen, self.device), self.config, random)
         shape = self.denoiser.config
         target = to_field(examples.distance, shape.clip_distance)
-        # Antithetic ln(sigma): quantiles spread over the batch instead of drawn independently.
-        quantile = random.quantiles(n).clamp(1e-4, 1 - 1e-4)
-        log_sigma = shape.sigma_mean + shape.sigma_std * torch.special.ndtri(quantile)
-        levels = log_sigma.exp()
+        first, later, levels = self._share_out(random.quantiles(n))
         sigma = levels.to(self.device)
-        noisy = target + sigma.view(-1, 1, 1, 1, 1) * random.field(target.shape)
+        # Noise for the whole batch, whichever examples use it: the same however many processes share it.
+        noise, more = random.field(target.shape), random.field(target.shape)
+        noisy = target[later] + sigma.view(-1, 1, 1, 1, 1) * noise[later]
+        started = shape.sigma_max * torch.cat([noise[first], more[first]])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             condition = self.denoiser.encode(examples.image, examples.outline)
             condition = drop_features(condition, self.config.dropout, random)
-            estimate = self.denoiser(noisy, sigma, condition)
+            estimates = self.denoiser(
+                torch.cat([noisy, started]),
+                torch.cat([sigma, sigma.new_full((2 * len(first),), shape.sigma_max)]),
+                condition.select(torch.cat([later, first, first])),
+            )
+        mean, one, other = estimates.split([len(later), len(first), len(first)])
+        of_means = self._loss_of_means(mean, target[later], levels)
+        of_samples = first_step_loss(one, other, target[first], shape.clip_distance).sum()
+        return (of_means + of_samples) / n
+
+    def _share_out(self, quantile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Examples of the first step, those of later ones, and the noise levels of these, on the CPU.
+
+        Antithetic: the quantiles are spread over the batch instead of drawn independently; the uppermost are
+        those of the first step.
+        """
+        shape, quantile = self.denoiser.config, quantile / (1.0 - self.config.score_share)
+        first, later = (torch.nonzero(chosen)[:, 0] for chosen in (quantile >= 1.0, quantile < 1.0))
+        normal = torch.special.ndtri(quantile[later].clamp(1e-4, 1 - 1e-4))
+        levels = (shape.sigma_mean + shape.sigma_std * normal).exp().clamp_max(shape.sigma_max)
+        return first.to(self.device), later.to(self.device), levels
+
+    def _loss_of_means(
+        self, estimate: torch.Tensor, target: torch.Tensor, levels: torch.Tensor
+    ) -> torch.Tensor:
+        """Squared errors of estimates at given noise levels, and of their areas, summed over examples."""
         # Velocity of the flow x_t = (1 - t) x0 + t n is (x_t - x0) / t: its squared error weighs 1 / t².
-        weight = (1.0 / flow_time(sigma) ** 2).clamp_max(MOST_WEIGHT)
-        loss = (weight * (estimate - target).square().mean((1, 2, 3, 4))).mean()
-        if self.config.area_weight == 0.0:
-            return loss
-        return loss + self.config.area_weight * area_loss(estimate, target, levels, shape.clip_distance)
+        weight = (1.0 / flow_time(levels.to(self.device)) ** 2).clamp_max(MOST_WEIGHT)
+        loss = (weight * (estimate - target).square().mean((1, 2, 3, 4))).sum()
+        area = area_loss(estimate, target, levels, self.denoiser.config.clip_distance)
+        return loss + self.config.area_weight * area
 
     def _set_learning_rate(self) -> None:
         warm = min(1.0, (self.step + 1) / self.config.warmup)

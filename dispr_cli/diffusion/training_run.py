@@ -105,7 +105,10 @@ def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.de
             def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
                 return denoiser.denoise(x, sigma, condition)
 
-            drawn.append(sample_ddim(denoise, noise * float(sigmas[0]), sigmas, noise.clone) > 0)
+            drawn.append(
+                sample_ddim(denoise, noise * (float(sigmas[0]) * denoiser.config.spread), sigmas, noise.clone)
+                > 0
+            )
     volume, true_volume = _voxels(drawn[0]), _voxels(truth)
     return HeldOut(
         float(_iou(drawn[0], truth).mean()),

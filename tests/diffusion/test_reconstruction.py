@@ -44,6 +44,15 @@ def test_samples_and_seeds_differ(cells: list[Cell]) -> None:
     assert (first != other).any()
 
 
+def test_without_spread_the_samples_of_an_orientation_are_one(cells: list[Cell]) -> None:
+    made = [make_method(SamplerConfig(num_steps=1, spread=spread)) for spread in (0.0, 0.5, 1.0)]
+    single, narrow, whole = (method.reconstruct(cells[:1], 9, 0)[0] for method in made)
+    assert (single[0] == single[8]).all()
+    apart = [np.abs(s[0].astype(float) - s[8]).mean() for s in (narrow, whole)]
+    assert 0.0 < apart[0] < apart[1]
+    assert made[0].identity()["spread"] == 0.0
+
+
 def test_threads_change_nothing(cells: list[Cell]) -> None:
     method = make_method()
     before = torch.get_num_threads()
@@ -115,6 +124,7 @@ def test_identity_tells_what_decides_the_result() -> None:
         "eta": 0.5,
         "orientations": 8,
         "balance": 5,
+        "spread": 1.0,
         "precision": "fp32",
     }
 
@@ -130,5 +140,5 @@ def test_samples_balance_as_the_cell_lies_whatever_orientation_they_are_drawn_in
     method = make_method()
     begun = [method.trajectory(cells[0], 0, sample)[0] for sample in range(5)]
     noise = np.stack([field / sigma for sigma, field, _ in begun])
-    assert abs(noise.std() - 1.0) < 0.02
+    assert noise.std() == pytest.approx(method.config.spread, rel=0.02)
     assert np.abs(noise.sum(0)).max() < 1e-4

@@ -35,7 +35,7 @@ def test_loss_falls(training_cells: TrainingCells) -> None:
     config = dataclasses.replace(SHORT, num_examples=160, learning_rate=3e-3)
     losses: list[float] = []
     Trainer(training_cells, config, TINY, CPU).run(lambda progress: losses.append(progress.loss))
-    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
+    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:20])
 
 
 def test_a_resumed_training_ends_in_the_same_weights(training_cells: TrainingCells, tmp_path: Path) -> None:
