@@ -68,7 +68,7 @@ class DenoiserConfig:
     sigma_std: float = 1.4
     sigma_min: float = 5.0
     sigma_max: float = 200.0
-    spread: float = 0.4
+    spread: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Quality:
 QUALITIES = {
     "fast": Quality(1, 1, 0.0),
     "standard": Quality(5, 2),
-    "high": Quality(10, 2, 1.5),
+    "high": Quality(10, 2, 2.0),
 }
 """By name: the best single guess; shapes and their spread; an honest spread, for twice that."""
 
