@@ -135,9 +135,9 @@ class Quality:
 
 
 QUALITIES = {
-    "fast": Quality(1, 1, 0.0),
+    "fast": Quality(1, 2, 0.0),
     "standard": Quality(5, 2),
-    "high": Quality(10, 2, 2.0),
+    "high": Quality(10, 2, 1.5),
 }
 """By name: the best single guess; shapes and their spread; an honest spread, for twice that."""
 

@@ -48,7 +48,7 @@ def reconstruct(
         str,
         typer.Option(
             "--quality",
-            help="fast: 1 shape in 1 step, the best single guess; standard; high: 10 shapes. "
+            help="fast: 1 shape, the best single guess; standard; high: 10 shapes, an honest spread. "
             "--samples, --steps and --spread win.",
             metavar="|".join(QUALITIES),
             rich_help_panel=SAMPLING,

@@ -196,7 +196,7 @@ def test_quality_sets_what_is_not_given(phantom_folder: Path, tmp_path: Path, ti
     fast = dispr("reconstruct", phantom_folder, tmp_path / "fast.zarr", *given)
     assert fast.returncode == 0, fast.stderr
     assert "7 cells, 1 samples each" in fast.stderr
-    assert " 1 step\n" in fast.stderr
+    assert " 2 steps" in fast.stderr
     more = dispr("reconstruct", phantom_folder, tmp_path / "more.zarr", *given, "-n", 2, "--steps", 3)
     assert "7 cells, 2 samples each" in more.stderr
     assert " 3 steps" in more.stderr
