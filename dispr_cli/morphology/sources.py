@@ -313,11 +313,8 @@ def _truths_of(plan: Plan) -> tuple[tuple[str, Path], ...]:
 
 
 def _volumes_in(folder: Path) -> tuple[tuple[str, Path], ...]:
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and is_image(path.name) and not is_hidden(path.name)
-    ]
+    files = (path for path in sorted(folder.iterdir()) if is_image(path.name) and not is_hidden(path.name))
+    found = [path for path in files if path.is_file()]
     if not found:
         raise InputError(
             f"{folder}: holds no volume; expected a store, a folder with obj/, or TIFFs of 64 x 64 x 64."
