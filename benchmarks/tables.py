@@ -73,23 +73,6 @@ def scores_table(
     return "\n".join(lines)
 
 
-def thousand_table() -> str:
-    """Means over the cells that were drawn in 1000 steps too, beside fewer steps of the same networks."""
-    few, most = (
-        json.loads((RESULTS / f"{name}.json").read_text())["results"]
-        for name in ("folds", "folds_1000_steps")
-    )
-    shown = [row for row in few if row["steps"] in (1, 2, 6, 50)] + most
-    names = list(most[0]["iou_vote"]["cells"])
-    heads = (count_of(row, "step") for row in shown)
-    lines = [f"| {len(names)} cells | {' | '.join(heads)} |"]
-    lines.append("| --- |" + " ---: |" * len(shown))
-    for key, (title, factor, form) in MEASURES.items():
-        means = (factor * sum(row[key]["cells"][name] for name in names) / len(names) for row in shown)
-        lines.append(f"| {title} | " + " | ".join(map(form.format, means)) + " |")
-    return "\n".join(lines)
-
-
 def phantoms_table() -> str:
     """Ours and two rules on fresh phantoms, a row for each shape."""
     methods: dict[str, Any] = json.loads((RESULTS / "phantoms.json").read_text())["methods"]
@@ -170,7 +153,6 @@ def main() -> None:
         "folds": scores_table("folds", partial(count_of, counted="step"), MEASURES),
         "spreads": scores_table("spreads", spread_of, MEASURES),
         "samples": scores_table("samples", partial(count_of, counted="sample"), OF_SAMPLES),
-        "thousand": thousand_table(),
         "phantoms": phantoms_table(),
         "main_job": main_job_table(),
         "shape_measures": shape_measures_table(),
