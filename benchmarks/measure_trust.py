@@ -6,8 +6,8 @@ r"""Measure how far the weights can be trusted, and write what ``dispr reconstru
 Each of the 108 cells is drawn by the network that never saw it. Intervals, and what training cells look like,
 are measured by cross-fitting: fitted on the cells of four folds, tried on the fifth. What is shipped beside
 the weights (``dispr.trust.json``) is fitted on all cells, for the default sampler and for that of ``--quality
-high``. Writes ``benchmarks/results/trust.json``. What was drawn is kept in ``local/trust_samples_STEPS.npz``
-and used again for the same weights, sampler and count.
+high``. Writes ``benchmarks/results/trust.json``. What was drawn is kept in
+``local/trust_samples_STEPS_SPREAD.npz`` and used again for the same weights, sampler and count.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--steps", default=str(SamplerConfig().num_steps))
     parser.add_argument("--spreads", default="")
+    parser.add_argument("--seeds", default="0", help="of the noise; each is scored by itself")
     parser.add_argument("--sampler", default=SamplerConfig().sampler)
     parser.add_argument("--sigma-max", type=float)
     parser.add_argument("--samples", type=int, default=5)
@@ -110,7 +112,7 @@ def main() -> None:
         if text
     ]
     results = []
-    for sampler in tried:
+    for sampler, seed in itertools.product(tried, map(int, args.seeds.split(","))):
         scores, names, hashes = [], [], {}
         for k in folds:
             checkpoint = load_denoiser(args.weights / f"fold{k}.safetensors")
@@ -120,7 +122,7 @@ def main() -> None:
                 checkpoint.denoiser.config = config
             method = DiffusionMethod(checkpoint, sampler, choose_device(args.device))
             for index in np.flatnonzero(fold == k):
-                samples = method.reconstruct([cells.cell(index)], args.samples, seed=0)[0]
+                samples = method.reconstruct([cells.cell(index)], args.samples, seed)[0]
                 scores.append(score(cells.occupancy(index), samples, method.sampler.balance))
                 names.append(cells.names[index])
         result = {
@@ -128,12 +130,13 @@ def main() -> None:
             "sampler": sampler.sampler,
             "balance": sampler.balance,
             "spread": sampler.spread,
+            "seed": seed,
             "weights_sha256": hashes,
             **summarise(scores, names),
         }
         results.append(result)
         means = {k: round(v["mean"], 3) for k, v in result.items() if isinstance(v, dict) and "mean" in v}
-        print(sampler.num_steps, sampler.spread, means, flush=True)
+        print(sampler.num_steps, sampler.spread, seed, means, flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"torch": torch.__version__, "results": results}, indent=1) + "\n")
 

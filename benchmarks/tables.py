@@ -152,6 +152,7 @@ def main() -> None:
     tables = {
         "folds": scores_table("folds", partial(count_of, counted="step"), MEASURES),
         "spreads": scores_table("spreads", spread_of, MEASURES),
+        "seeds": scores_table("seeds", lambda result: f"seed {result['seed']}", MEASURES),
         "samples": scores_table("samples", partial(count_of, counted="sample"), OF_SAMPLES),
         "phantoms": phantoms_table(),
         "main_job": main_job_table(),

@@ -3,7 +3,7 @@
 Every sampler has the form ``sample(denoiser, x, sigmas, ...)`` with
 
 - ``denoiser(x, sigma) -> x0``: the expected clean volume, for x = x0 + sigma n;
-- ``x``: (N, 1, D, H, W), noise of standard deviation ``sigmas[0]``;
+- ``x``: (N, 1, D, H, W), noise of standard deviation ``sigmas[0]``, or less for samples that differ less;
 - ``sigmas``: falling noise levels that end in 0.
 
 The networks are not known here. Euler on a flow x_t = (1 - t) x0 + t n and DDIM

@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from dispr_cli.config import QUALITIES, Quality, ReconstructConfig, SamplerConfig
+from dispr_cli.volumes.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -102,6 +103,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(phantom_folder: Path, tmp_pa
         (("--sampler", "magic"), ("magic", "euler", "dpmpp-2m")),
         (("--steps", 0), ("--steps is 0", "from 1")),
         (("--samples", 0), ("--samples is 0",)),
+        (("--spread", -1), ("--spread is -1", "from 0 to 10")),
         (("--quality", "best"), ("--quality is 'best'", "fast, standard, high")),
         (("--seed", -1), ("--seed is -1",)),
         (("--batch-size", "many"), ("--batch-size is 'many'", "auto")),
@@ -197,9 +199,13 @@ def test_quality_sets_what_is_not_given(phantom_folder: Path, tmp_path: Path, ti
     assert fast.returncode == 0, fast.stderr
     assert "7 cells, 1 samples each" in fast.stderr
     assert " 2 steps" in fast.stderr
-    more = dispr("reconstruct", phantom_folder, tmp_path / "more.zarr", *given, "-n", 2, "--steps", 3)
+    assert open_store(tmp_path / "fast.zarr").configuration["spread"] == 0.0
+    more = dispr(
+        "reconstruct", phantom_folder, tmp_path / "more.zarr", *given, "-n", 2, "--steps", 3, "--spread", 0.5
+    )
     assert "7 cells, 2 samples each" in more.stderr
     assert " 3 steps" in more.stderr
+    assert open_store(tmp_path / "more.zarr").configuration["spread"] == 0.5
     # Methods without steps are not asked for any.
     options = ("--method", "cylinder", "--quality", "fast")
     peer = dispr("reconstruct", phantom_folder, tmp_path / "peer.zarr", *options)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dispr_cli.config import TrainingConfig
-from dispr_cli.diffusion import training
+from dispr_cli.diffusion import energy_score, training
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.energy_score import first_step_loss
@@ -45,6 +45,15 @@ def test_certain_and_right_costs_nothing_and_the_gradient_is_finite() -> None:
     assert loss.abs().max() < 2e-3
     loss.sum().backward()
     assert torch.isfinite(one.grad).all()
+
+
+def test_errors_that_two_estimates_share_cost_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, large, small = (balls(torch.tensor([radius])) for radius in (9.0, 9.5, 8.5))
+    shared, opposite = (first_step_loss(large, other, truth, CLIP) for other in (large, small))
+    monkeypatch.setattr(energy_score, "MEAN_WEIGHT", 0.0)
+    without = [first_step_loss(large, other, truth, CLIP) for other in (large, small)]
+    assert float(shared - without[0]) > 1e-4
+    assert float(opposite - without[1]) < -1e-4
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.6, 6), (0.9, 9)])
