@@ -18,11 +18,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dispr_cli.evaluation import evaluate
+    from dispr_cli.inputs.settings import InputSettings
     from dispr_cli.methods import load_denoiser
     from dispr_cli.pipeline import read_cells, reconstruct
     from dispr_cli.volumes.store import open_store
 
 _HOMES = {
+    "InputSettings": "dispr_cli.inputs.settings",
     "evaluate": "dispr_cli.evaluation",
     "read_cells": "dispr_cli.pipeline",
     "load_denoiser": "dispr_cli.methods",
@@ -30,10 +32,22 @@ _HOMES = {
     "open_store": "dispr_cli.volumes.store",
 }
 
-__all__ = ["__version__", "evaluate", "load_denoiser", "open_store", "read_cells", "reconstruct"]
+__all__ = [
+    "InputSettings",
+    "__version__",
+    "evaluate",
+    "load_denoiser",
+    "open_store",
+    "read_cells",
+    "reconstruct",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,14 +19,21 @@ from dispr_cli.commands import demo as demo_command
 from dispr_cli.commands import features as features_command
 from dispr_cli.commands import study as study_command
 from dispr_cli.commands import verify as verify_command
-from dispr_cli.errors import EXIT_BUG, EXIT_INTERRUPTED, DisprError
+from dispr_cli.errors import EXIT_BUG, DisprError, RunInterruptedError
 
 
-class QuickHelp(TyperGroup):
+class Commands(TyperGroup):
     """The list of commands in plain text: drawing it with rich would take longer than all the rest.
 
     The commands' own help keeps its panels.
     """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; typer itself would end an interrupted one without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise RunInterruptedError("Interrupted.") from None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help without loading rich."""
@@ -36,7 +43,7 @@ class QuickHelp(TyperGroup):
 
 app = typer.Typer(
     name="dispr",
-    cls=QuickHelp,
+    cls=Commands,
     help="From one 2D microscope image of a cell: what the cell looks like in 3D.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -91,12 +98,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
+    except RunInterruptedError as stopped:
+        typer.echo(f"\n{stopped}", err=True)
+        sys.exit(stopped.exit_code)
     except DisprError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         import traceback
 

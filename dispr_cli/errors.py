@@ -62,3 +62,9 @@ class StoreError(DisprError):
 
 class WeightsError(DisprError):
     """A file of weights is missing, damaged, of another kind, or unsafe to load."""
+
+
+class RunInterruptedError(DisprError):
+    """The user, or a scheduler, stopped the run; the text says what is kept."""
+
+    exit_code = EXIT_INTERRUPTED

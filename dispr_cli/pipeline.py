@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.errors import DisprError
+from dispr_cli.errors import ConfigError, DisprError
 from dispr_cli.inputs import plan as planning
 from dispr_cli.inputs.cell import GRID, Cell
 from dispr_cli.inputs.plan import Plan, plan_cells
@@ -26,7 +28,12 @@ CELLS_AT_ONCE = {"cpu": 4, "mps": 8, "cuda": 32}
 """Cells handed to the method in one call, by device, unless ``--batch-size`` says otherwise."""
 
 
-def read_cells(source: Path | str, settings: InputSettings | None = None) -> list[Cell]:
+def read_cells(
+    source: Path | str,
+    settings: InputSettings | None = None,
+    *,
+    on_error: Literal["raise", "warn"] = "raise",
+) -> list[Cell]:
     """Read every cell of a folder, a manifest or a file into memory.
 
     Parameters
@@ -34,21 +41,29 @@ def read_cells(source: Path | str, settings: InputSettings | None = None) -> lis
     source
         See ``docs/formats.md`` for the layouts that are understood.
     settings
-        How to read; the defaults if None.
+        How to read; the defaults if None. ``dispr.InputSettings(channel=1)`` is what ``--channel 1`` is to
+        the command.
+    on_error
+        What becomes of a cell that cannot be read: its error is raised, or it is left out with a warning.
 
     Raises
     ------
     InputError
         If the source holds no cells.
     CellError
-        If one of its cells cannot be read.
+        If one of its cells cannot be read and ``on_error`` is ``raise``.
     """
+    if on_error not in ("raise", "warn"):
+        raise ConfigError(f"on_error is {on_error!r}: expected 'raise' or 'warn'")
     plan = plan_cells(Path(source), settings)
     cells = []
     for _, cell in planning.read_cells(plan.cells, settings):
-        if not isinstance(cell, Cell):
+        if isinstance(cell, Cell):
+            cells.append(cell)
+        elif on_error == "raise":
             raise cell
-        cells.append(cell)
+        else:
+            warnings.warn(f"left out: {cell}", stacklevel=2)
     return cells
 
 

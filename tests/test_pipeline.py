@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dispr_cli as dispr
 from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.errors import StoreError
+from dispr_cli.errors import DisprError, StoreError
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_denoiser
@@ -178,6 +179,27 @@ def test_in_memory_and_in_the_store_are_the_same(
     volumes = reconstruct(read_cells(phantom_folder), method(tiny_weights), num_samples=2, seed=3)
     for found, wanted in zip(volumes, volumes_by_name(undisturbed).values(), strict=True):
         assert (found == wanted).all()
+
+
+def test_cells_that_cannot_be_read_are_left_out_with_a_warning_on_request(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "cells"
+    shutil.copytree(phantom_folder, source)
+    bad = sorted((source / "image").iterdir())[2]
+    bad.write_bytes(bad.read_bytes()[:600])
+    with pytest.raises(DisprError, match=bad.name):
+        dispr.read_cells(source)
+    with pytest.warns(UserWarning, match=bad.name):
+        assert len(dispr.read_cells(source, on_error="warn")) == 6
+    with pytest.raises(DisprError, match="'skip'"):
+        dispr.read_cells(source, on_error="skip")  # type: ignore[arg-type]
+
+
+def test_the_public_names_are_listed() -> None:
+    assert dir(dispr) == sorted(dispr.__all__)
+    for name in dispr.__all__:
+        assert getattr(dispr, name) is not None
 
 
 def test_focal_slices_equal_the_masks(phantom_folder: Path, undisturbed: VolumeStore) -> None:

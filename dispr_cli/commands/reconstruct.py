@@ -234,6 +234,7 @@ def reconstruct(
     it stopped when the same command is given again.
     """
     from dispr_cli.commands import watch
+    from dispr_cli.commands.interruption import keeping_work
     from dispr_cli.inputs.plan import plan_cells
     from dispr_cli.scale.parts import WHOLE, choose_part
 
@@ -245,6 +246,8 @@ def reconstruct(
             f"--overwrite with part {share}: parts would remove each other's work. Remove the store once, "
             "or give --overwrite to a run that is not in parts."
         )
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise ConfigError(f"--picture is {str(picture)!r}: expected the name of a .png file")
     if quality not in QUALITIES:
         raise ConfigError(f"--quality is {quality!r}: expected one of {', '.join(QUALITIES)}")
     chosen = QUALITIES[quality]
@@ -295,7 +298,7 @@ def reconstruct(
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
     at_once = run.batch_size or CELLS_AT_ONCE[method.device_type]
     job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
-    with events:
+    with keeping_work(out), events:
         if dask is not None:
             from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 

@@ -215,3 +215,9 @@ def test_quality_sets_what_is_not_given(phantom_folder: Path, tmp_path: Path, ti
 
 def test_the_standard_quality_is_the_default() -> None:
     assert QUALITIES["standard"] == Quality(ReconstructConfig().num_samples, SamplerConfig().num_steps)
+
+
+def test_a_picture_is_a_png(phantom_folder: Path, tmp_path: Path) -> None:
+    told = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", "--picture", tmp_path / "cells.jpg")
+    assert_told(told, "--picture", "cells.jpg", ".png")
+    assert not (tmp_path / "out.zarr").exists()
