@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, generate_phantoms
+from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, Phantom, generate_phantoms
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data" / "rbc"
@@ -106,10 +106,17 @@ def summarise(cells: Iterator[Triple]) -> dict[str, tuple[float, float]]:
     }
 
 
+def volume_um3(phantom: Phantom) -> float:
+    """Volume of a phantom as it was segmented from its stack, stretched and blurred."""
+    return float((phantom.volume > 127).sum()) * phantom.voxel_size_um**3
+
+
 def compare(phantom_class: str, cells: int, seed: int) -> dict[str, dict[str, tuple[float, float]]]:
     """Statistics of a class's phantoms, and of its real cells where there are any."""
-    phantoms = generate_phantoms(cells, [phantom_class], seed)
+    phantoms = list(generate_phantoms(cells, [phantom_class], seed))
     found = {"phantom": summarise((p.image, p.mask, p.volume) for p in phantoms)}
+    swollen = np.array([volume_um3(p) / p.body_volume_um3 for p in phantoms])
+    found["phantom"]["volume_over_body"] = (float(swollen.mean()), float(swollen.std()))
     prefix = REAL_PREFIXES.get(phantom_class)
     if prefix and REAL.is_dir():
         found["real"] = summarise(real_cells(prefix))
@@ -121,7 +128,7 @@ def show(phantom_class: str, found: dict[str, dict[str, tuple[float, float]]]) -
     print(f"\n{phantom_class:24s} {'phantom':>19s} {'real':>19s}  difference in real deviations")
     for name, (mean, deviation) in found["phantom"].items():
         line = f"{name:24s} {mean:10.2f} ±{deviation:8.2f}"
-        if "real" in found:
+        if name in found.get("real", {}):
             real, real_deviation = found["real"][name]
             line += f" {real:10.2f} ±{real_deviation:8.2f}"
             line += f"  {(mean - real) / real_deviation:+6.2f}" if real_deviation > 0 else ""
