@@ -115,7 +115,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
             for ref in plan.cells
         ]
         left = [{"path": str(item.path), "reason": item.reason} for item in plan.left_out]
-        typer.echo(json.dumps({"cells": cells, "left_out": left}))
+        notes = [{"path": str(note.path), "note": note.text} for note in plan.notes]
+        typer.echo(json.dumps({"cells": cells, "left_out": left, "notes": notes}))
         return
     table = Table("cell", "image", "mask", "size (px)", "pixel size", "note", box=None, header_style="bold")
     for ref in plan.cells:
@@ -124,23 +125,29 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         pixel = (
             "unknown" if ref.pixel_size is None else f"{ref.pixel_size.x_um:.4g} um ({ref.pixel_size.source})"
         )
-        note = ref.problem or ("cut by the border" if ref.touches_border else "")
+        words = ref.problem or ("cut by the border" if ref.touches_border else "")
         mask = "segmented (otsu)" if ref.mask is None else ref.mask.name
-        table.add_row(ref.name, ref.image.name, mask, size, pixel, note)
+        table.add_row(ref.name, ref.image.name, mask, size, pixel, words)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     for item in plan.left_out:
         typer.echo(f"left out: {item.path}: {item.reason}")
+    for note in plan.notes:
+        typer.echo(f"note: {note.path}: {note.text}")
     typer.echo(
         f"{len(plan.cells)} cells would be reconstructed, {len(plan.left_out)} files or labels left out"
     )
 
 
 def print_left_out(plan: Plan) -> None:
-    """Say on stderr what of the input is not used; never silently."""
+    """Say on stderr what of the input is not used, and what should be looked at; never silently."""
     for item in plan.left_out[:SHOWN_FAILURES]:
         typer.echo(f"Left out: {item.path}: {item.reason}", err=True)
     if len(plan.left_out) > SHOWN_FAILURES:
         typer.echo(f"... and {len(plan.left_out) - SHOWN_FAILURES} more; --dry-run lists all", err=True)
+    for note in plan.notes[:SHOWN_FAILURES]:
+        typer.echo(f"Note: {note.path}: {note.text}", err=True)
+    if len(plan.notes) > SHOWN_FAILURES:
+        typer.echo(f"... and {len(plan.notes) - SHOWN_FAILURES} more notes; --dry-run lists all", err=True)
 
 
 def print_result(

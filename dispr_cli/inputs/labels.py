@@ -8,11 +8,14 @@ How ``labels="auto"`` reads a mask, in this order:
 2. **One value** besides 0: a binary mask. One cell if it is a 64 x 64 crop already, or if one connected
    piece holds at least four fifths of the foreground; otherwise every connected piece is a cell.
 3. **Several values**: every value is a cell. Refused if hardly any value has an inside: that is a picture.
+
+Refused in any case if a label is the ground around the cells (:mod:`dispr_cli.inputs.ground`), and without
+any 0 unless ``labels="values"`` says that cells fill the image.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,10 +25,15 @@ from scipy import ndimage
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.cell import GRID
+from dispr_cli.inputs.ground import ground_label
+from dispr_cli.inputs.label_pieces import notes_on_pieces
 from dispr_cli.inputs.settings import InputSettings
 
 DOMINANT_FRACTION = 0.8
 """Share of the foreground that makes a connected piece the cell and the rest its specks."""
+
+NO_CELLS = "no cells in this mask (all values are 0)"
+"""What is said of a field without cells."""
 
 _FEW_VALUES = 16
 _SPARSE_FRACTION = 0.25  # of the bounding box: below it a label may have stray pixels
@@ -57,12 +65,15 @@ class Labelling:
         How the mask was understood.
     dropped
         What is no cell and why, in words.
+    notes
+        What is taken as it stands and may not be meant like that, in words.
     """
 
     labels: NDArray
     regions: list[Region]
     kind: Kind
     dropped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool = False) -> Labelling:
@@ -82,12 +93,12 @@ def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool 
     Returns
     -------
     Labelling
-        At least one region, unless all were dropped by the border option.
+        At least one region, unless the mask is empty or all were dropped by the border option.
 
     Raises
     ------
     InputError
-        If the mask is empty, full, or holds what cannot be labels.
+        If the mask is full, inverted, or holds what cannot be labels.
     """
     if mask.dtype.kind == "f" and not np.isfinite(mask).all():
         raise InputError(
@@ -95,7 +106,7 @@ def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool 
         )
     mask = mask.view(np.uint8) if mask.dtype == bool else mask
     if not mask.any():
-        raise InputError(f"{path}: the mask is empty (all values are 0), so there is no cell in it.")
+        return Labelling(mask, [], "values", [NO_CELLS])
     found = _find(mask, settings, path, lossy)
     if settings.border == "keep":
         return found
@@ -103,7 +114,7 @@ def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool 
     cut = [
         f"{_words(found.kind, r)}: cut by the border of the image" for r in found.regions if r.touches_border
     ]
-    return Labelling(found.labels, inner, found.kind, found.dropped + cut)
+    return replace(found, regions=inner, dropped=found.dropped + cut)
 
 
 def _find(mask: NDArray, settings: InputSettings, path: Path, lossy: bool) -> Labelling:
@@ -178,6 +189,11 @@ def _whole_labels(mask: NDArray, path: Path) -> NDArray:
 def _read_binary(foreground: NDArray[np.bool_], settings: InputSettings, path: Path) -> Labelling:
     if foreground.all():
         raise _full(path)
+    if ground_label(foreground, settings.min_cell_pixels) is not None:
+        raise InputError(
+            f"{path}: the mask looks inverted, or all its cells are one piece: its foreground touches all "
+            "four borders and goes around the rest; invert it, so that the ground is 0."
+        )
     on_grid = foreground.shape == (GRID, GRID)
     if settings.labels == "single" or (settings.labels != "components" and on_grid):
         return _one_cell(foreground, [], settings, path)
@@ -211,6 +227,7 @@ def _read_values(labels: NDArray, settings: InputSettings, path: Path) -> Labell
         values = values[values != 0]
     if len(values) == 1 and labels.min() != 0:
         raise _full(path)
+    _check_ground(labels, values, settings, path)
     if len(values) > _FEW_VALUES:
         solid = np.unique(labels[1:-1, 1:-1][_insides(labels)])
         if np.count_nonzero(solid) < 0.1 * len(values):
@@ -218,7 +235,29 @@ def _read_values(labels: NDArray, settings: InputSettings, path: Path) -> Labell
                 f"{path}: {len(values)} different values and hardly any fills a 3 x 3 block, so this is a "
                 "picture, not a mask; expected 0 outside the cells and one value per cell."
             )
-    return _without_specks(labels, _regions(compact, values), "values", settings, path)
+    found = _without_specks(labels, _regions(compact, values), "values", settings, path)
+    boxes = ((region.label, region.bounding_box) for region in found.regions)
+    return replace(found, notes=notes_on_pieces(labels, boxes, settings.min_cell_pixels))
+
+
+def _check_ground(labels: NDArray, values: NDArray, settings: InputSettings, path: Path) -> None:
+    """Refuse masks whose background is a label, as ilastik and programs that count from 1 write them."""
+    ground = ground_label(labels, settings.min_cell_pixels)
+    if ground is not None:
+        raise InputError(
+            f"{path}: the background seems to be labelled {ground} (it touches all four borders and goes "
+            "around the rest); set the background to 0, or invert the mask."
+        )
+    if settings.labels == "auto" and labels.min() != 0:
+        raise InputError(
+            f"{path}: no pixel of the mask is 0 (it holds {_listed(values)}), so there is no background; set "
+            "the background to 0, or give --labels values if cells fill the whole image."
+        )
+
+
+def _listed(values: NDArray) -> str:
+    shown = ", ".join(str(value) for value in values[:4])
+    return shown if len(values) <= 4 else f"{shown}, ... {values[-1]}"
 
 
 def _regions(compact: NDArray, values: NDArray) -> list[Region]:

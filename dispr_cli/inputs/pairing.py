@@ -79,12 +79,21 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A file that is read, and what its owner should look at."""
+
+    path: Path
+    text: str
+
+
 @dataclass
 class Pairing:
-    """Everything a source holds: what belongs together, and what was left out."""
+    """Everything a source holds: what belongs together, what was left out, and what to look at."""
 
     pairs: list[Pair] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 def is_hidden(name: str) -> bool:

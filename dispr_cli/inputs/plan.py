@@ -19,7 +19,7 @@ from dispr_cli.inputs.images import read_header, read_plane
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.layouts import find_pairs
 from dispr_cli.inputs.packed import Packed
-from dispr_cli.inputs.pairing import LeftOut, Pair
+from dispr_cli.inputs.pairing import LeftOut, Note, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
 from dispr_cli.inputs.settings import InputSettings
 
@@ -77,11 +77,12 @@ class CellRef:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: the cells in their final order, and what is left out and why."""
+    """What a run will do: the cells in their final order, what is left out and why, and what to look at."""
 
     source: Path
     cells: Sequence[CellRef]
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @cached_property
     def voxel_size_um(self) -> float | None:
@@ -115,23 +116,24 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
     settings = settings or InputSettings()
     source = Path(source)
     pairing = find_pairs(source, settings)
-    left_out = list(pairing.left_out)
+    left_out, notes = list(pairing.left_out), list(pairing.notes)
 
-    def scan(pairs: Sequence[Pair]) -> list[tuple[list[CellRef], list[LeftOut]]]:
+    def scan(pairs: Sequence[Pair]) -> list[_Scanned]:
         return [_scan(pair, settings) for pair in pairs]
 
     def found() -> Iterator[CellRef]:
         starts = range(0, len(pairing.pairs), _PAIRS_AT_ONCE)
         groups = (pairing.pairs[start : start + _PAIRS_AT_ONCE] for start in starts)
         for group in _in_order(scan, groups, threads, ahead=8):
-            for refs, dropped in group:
-                left_out.extend(dropped)
-                yield from refs
+            for scanned in group:
+                left_out.extend(scanned.left_out)
+                notes.extend(scanned.notes)
+                yield from scanned.cells
 
     # A hundred thousand cells must not take more memory than their shapes do.
     cells = Packed(_with_unique_names(found()))
     _check_some(source, cells, left_out)
-    return Plan(source, cells, left_out)
+    return Plan(source, cells, left_out, notes)
 
 
 def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
@@ -235,7 +237,16 @@ def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | Non
     )
 
 
-def _scan(pair: Pair, settings: InputSettings) -> tuple[list[CellRef], list[LeftOut]]:
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """What one pair gives to a plan."""
+
+    cells: list[CellRef]
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def _scan(pair: Pair, settings: InputSettings) -> _Scanned:
     image = Path(pair.image)
     mask, truth = (None if text is None else Path(text) for text in (pair.mask, pair.truth))
     ref = CellRef(cell_name(pair.name), image, mask, truth)
@@ -247,11 +258,13 @@ def _scan(pair: Pair, settings: InputSettings) -> tuple[list[CellRef], list[Left
         shape = (header.height, header.width)
         check_equal_sizes(image, shape, mask, found.labels.shape)
     except DisprError as error:
-        return [replace(ref, problem=str(error))], []
+        return _Scanned([replace(ref, problem=str(error))])
     size = choose_pixel_size(settings.pixel_size_um, pair.pixel_size_um, header.pixel_size)
     ref = replace(ref, shape=shape, pixel_size=size)
     refs = [_place(ref, region, found.kind == "single", settings) for region in found.regions]
-    return refs, [LeftOut(mask or image, reason) for reason in found.dropped]
+    file = mask or image
+    left_out = [LeftOut(file, reason) for reason in found.dropped]
+    return _Scanned(refs, left_out, [Note(file, text) for text in found.notes])
 
 
 def _place(ref: CellRef, region: Region, alone: bool, settings: InputSettings) -> CellRef:

@@ -202,7 +202,22 @@ class TiffPlanes:
         else:
             self._check_sound(page)
             pixels, axes = series.asarray(maxworkers=1), series.axes
-        return _to_plane(pixels, axes, index)
+        return self._black_is_zero(_to_plane(pixels, axes, index))
+
+    def _black_is_zero(self, pixels: NDArray) -> NDArray:
+        """Turn pixels round whose file says that 0 is white (TIFF 6.0, PhotometricInterpretation).
+
+        ImageJ writes that for an inverting lookup table, as its binary masks have, and means the numbers as
+        they stand.
+        """
+        page = self._series.keyframe
+        if page.photometric != tifffile.PHOTOMETRIC.MINISWHITE or self._tif.is_imagej:
+            return pixels
+        if pixels.dtype.kind == "b":
+            return ~pixels
+        if pixels.dtype.kind != "u":
+            return pixels
+        return (2**page.bitspersample - 1 - pixels).astype(pixels.dtype)
 
     def read_volume(self) -> NDArray:
         """Decode all planes, in the order of the header's axes."""

@@ -67,9 +67,8 @@ BAD_MASKS = {
     "text": "not a TIFF, PNG or JPEG image",
     "nan": "the mask holds NaN or infinite values",
     "inf": "the mask holds NaN or infinite values",
-    "all zero": "the mask is empty",
     "all one": "the mask covers the whole image",
-    "1x1": "the mask",
+    "1x1": "bad.tif has 1 x 1; they must be equal",
     "smaller": "bad.tif has 64 x 50; they must be equal",
     "5D": "5 axes",
     "3 channels": "the mask is a colour picture",
@@ -123,10 +122,10 @@ def test_a_cell_too_large_fails_alone(save, field, tmp_path):
 
 def test_nothing_but_failures_is_bad_input(pairs):
     source = pairs("a", "b")
-    break_file(source / "mask" / "a.tif", "all zero")
+    break_file(source / "mask" / "a.tif", "all one")
     break_file(source / "mask" / "b.tif", "text")
     text = only_message(source)
-    assert "a.tif: the mask is empty" in text
+    assert "a.tif: the mask covers the whole image" in text
     assert "The other 1 cell(s) fail too." in text
 
 

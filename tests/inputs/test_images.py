@@ -182,3 +182,22 @@ def test_a_volume_of_another_shape_is_refused(save):
         read_volume(path, (64, 64, 64))
     with pytest.raises(InputError, match="a flat picture"):
         read_volume(save("a.png", PLANE), (64, 64, 64))
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "u2"])
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}])
+def test_white_as_zero_is_turned_round(save, dtype, options):
+    pixels = (PLANE > 99) if dtype == "?" else PLANE.astype(dtype)
+    if dtype == "?" and "tile" in options:
+        pytest.skip("tifffile does not write bits as tiles")
+    path = save("a.tif", pixels, photometric="miniswhite", **options)
+    most = 1 if dtype == "?" else np.iinfo(dtype).max
+    found = pixels_of(path)
+    assert found.dtype == pixels.dtype
+    assert np.array_equal(found.astype(int), most - pixels.astype(int))
+
+
+def test_an_inverting_lookup_table_of_imagej_changes_no_number(save):
+    """ImageJ marks its binary masks as white at zero and means the numbers as they stand."""
+    path = save("a.tif", PLANE, photometric="miniswhite", description="ImageJ=1.54p\nmin=0\n", metadata=None)
+    assert np.array_equal(pixels_of(path, role="mask"), PLANE)

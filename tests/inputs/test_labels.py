@@ -201,8 +201,93 @@ def test_labels_in_a_jpeg_are_refused():
         read(two_discs() * np.uint8(7), lossy=True)
 
 
-def test_all_zero():
-    assert "the mask is empty (all values are 0)" in message_of(np.zeros((64, 64), np.uint8))
+@pytest.mark.parametrize("dtype", ["?", "u1", "f4"])
+def test_all_zero_is_a_field_without_cells(dtype):
+    found = read(np.zeros((64, 64), dtype))
+    assert found.regions == []
+    assert found.dropped == ["no cells in this mask (all values are 0)"]
+
+
+@pytest.mark.parametrize("option", ["auto", "single", "components"])
+@pytest.mark.parametrize("full", [1, 255])
+def test_an_inverted_binary_mask_is_refused(field, option, full):
+    text = message_of((field[1] == 0) * np.uint8(full), labels=option)
+    assert "the mask looks inverted" in text
+    assert "invert it, so that the ground is 0" in text
+
+
+def test_an_inverted_crop_is_refused_with_grey_edges_too(crop):
+    assert "the mask looks inverted" in message_of(255 - crop[1])
+    assert "the mask looks inverted" in message_of(255 - grey_edge(crop[1] > 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("ground", "cells"), [(1, 2), (2, 1)])
+def test_a_labelled_background_is_refused(field, ground, cells):
+    """As ilastik's simple segmentation has it."""
+    text = message_of(np.where(field[1] > 0, cells, ground).astype(np.uint8))
+    assert f"the background seems to be labelled {ground}" in text
+    assert "set the background to 0" in text
+
+
+def test_a_labelled_background_among_cells_and_their_outlines_is_refused(field):
+    labels = np.where(field[1] > 0, field[1], 1)
+    labels[ndimage.binary_dilation(field[1] > 0) & (field[1] == 0)] = 0
+    assert "labelled 1" in message_of(labels, labels="values")
+
+
+def test_cells_that_fill_the_image_are_taken_when_said_so():
+    labels = np.arange(1, 17).reshape(4, 4).repeat(20, 0).repeat(20, 1)
+    text = message_of(labels)
+    assert "no pixel of the mask is 0 (it holds 1, 2, 3, 4, ... 16)" in text
+    assert "--labels values" in text
+    assert len(read(labels, labels="values").regions) == 16
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (41, 41), (90, 80)])
+def test_a_cell_that_fills_its_crop_is_a_cell(shape):
+    centre = (shape[0] // 2, shape[1] // 2)
+    tight = disc(shape, centre, max(centre))
+    filling = disc(shape, centre, 1.3 * max(centre))
+    holey = filling.copy()
+    holey[centre[0], centre[1] : centre[1] + 9] = False  # nine pixels are no cell
+    for mask in (tight, filling, holey):
+        assert all(mask[edge].any() for edge in (0, -1)) or shape == (90, 80)
+        assert read(mask).kind == "single"
+
+
+def test_a_cell_cut_by_two_borders_is_a_cell():
+    mask = np.ones((80, 80), bool)
+    mask[:15, :15] = False
+    assert read(mask).regions[0].area == 80 * 80 - 15 * 15
+
+
+def test_crowded_cells_around_the_border_are_cells():
+    """Pieces that hold more than half of the border, and gaps between them, are no ground."""
+    mask = np.zeros((120, 120), bool)
+    for y in range(0, 120, 20):
+        for x in range(0, 120, 20):
+            mask[y : y + 19, x : x + 19] = True
+    assert len(read(mask).regions) == 36
+
+
+def test_a_value_for_a_class_of_cells_is_noted(field):
+    classes = np.where(field[1] == 7, 2, (field[1] > 0)).astype(np.uint8)
+    found = read(classes)
+    assert [region.label for region in found.regions] == [1, 2]
+    assert found.notes == [
+        "label 1 consists of 3 separate pieces: each label is taken for one cell; if each piece is a cell, "
+        "give --labels components"
+    ]
+    assert read(classes, labels="components").notes == []
+    classes[field[1] == 40] = 2
+    assert "label 1 consists of 2 separate pieces, 1 more label(s) of several too" in read(classes).notes[0]
+
+
+def test_stray_pixels_of_a_label_are_not_noted(field):
+    labels = field[1].copy()
+    labels[110:114, 2:7] = 3  # a cell's area, but nothing beside that of the label
+    labels[2, 2] = 7
+    assert read(labels).notes == []
 
 
 @pytest.mark.parametrize(

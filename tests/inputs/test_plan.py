@@ -52,6 +52,32 @@ def test_cut_cells_are_dropped_and_said(save, field, tmp_path):
     ]
 
 
+def test_a_field_without_cells_is_left_out_and_no_failure(save, field, tmp_path):
+    for name, labels in (("f", field[1]), ("g", np.zeros_like(field[1]))):
+        save(f"{name}.tif", field[0])
+        save(f"{name}_masks.tif", labels)
+    found = plan_cells(tmp_path)
+    assert [ref.name for ref in found.cells] == ["f#2", "f#3", "f#7", "f#40"]
+    assert all(ref.problem is None for ref in found.cells)
+    assert [(left.path.name, left.reason) for left in found.left_out] == [
+        ("g_masks.tif", "no cells in this mask (all values are 0)")
+    ]
+
+
+def test_nothing_but_fields_without_cells(save, field, tmp_path):
+    save("g.tif", field[0])
+    save("g_masks.tif", np.zeros_like(field[1]))
+    assert "every cell was left out (first g_masks.tif, no cells in this mask" in only_message(tmp_path)
+
+
+def test_a_note_on_a_mask_stands_in_the_plan(save, field, tmp_path):
+    save("f.tif", field[0])
+    save("f_masks.tif", np.where(field[1] == 7, 2, field[1] > 0).astype(np.uint8))
+    notes = plan_cells(tmp_path).notes
+    assert [note.path.name for note in notes] == ["f_masks.tif"]
+    assert "label 1 consists of 3 separate pieces" in notes[0].text
+
+
 def test_nothing_but_cut_cells(save, field, tmp_path):
     save("f.tif", field[0])
     save("f_masks.tif", np.where(field[1] == 40, field[1], 0))
