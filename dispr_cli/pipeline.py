@@ -137,7 +137,7 @@ def reconstruct_to_store(
     """
     events = events or Silence()
     job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area)
-    store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count)
+    store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count, part=part)
     own = part.shards_of(store.grid.num_shards)
     before = store.progress(own)
     events.started(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ import tifffile
 from dispr_cli import evaluation
 from dispr_cli.errors import InputError
 from dispr_cli.evaluation import evaluate
+from dispr_cli.inputs.plan import plan_cells
+from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.pipeline import reconstruct_to_store
+from dispr_cli.volumes.layout import row_file
+from dispr_cli.volumes.rows import read_rows, write_rows
 from tests.scoring.stores import RADII, around, ball, make_store, write_truths
+from tests.stub_method import StubMethod
 
 FIRST = next(iter(RADII))
 
@@ -145,3 +152,54 @@ def test_without_voxel_sizes_all_is_in_voxels(tmp_path: Path, truths: Path) -> N
     assert found.summaries["balls"].summaries["surface_distance"]["all"].mean == pytest.approx(2, rel=0.02)
     told = evaluate(tmp_path / "a.zarr", truths, figures=False, voxel_size_um=0.5)
     assert told.summaries["balls"].summaries["surface_distance"]["all"].mean == pytest.approx(1, rel=0.02)
+
+
+@pytest.fixture
+def corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store made from a relative path, of a cell in the corner of an image, and its truth on that image."""
+    folder = tmp_path / "there"
+    (folder / "in").mkdir(parents=True)
+    (folder / "truth").mkdir()
+    y, x = np.indices((140, 150))
+    mask = np.hypot(y - 30, x - 110) < 18
+    tifffile.imwrite(folder / "in" / "f.tif", np.uint8(20 + y % 7 + 100 * mask))
+    tifffile.imwrite(folder / "in" / "f_mask.tif", np.uint8(mask))
+    z = np.abs(np.arange(64) - 31.5)[:, None, None]
+    sizes = {"axes": "ZYX", **{f"PhysicalSize{axis}": 0.172 for axis in "XYZ"}}
+    truth = np.where((z < 3) & mask, 255, 0).astype(np.uint8)
+    tifffile.imwrite(folder / "truth" / "f.ome.tif", truth, ome=True, metadata=sizes)
+    monkeypatch.chdir(folder)
+    inputs = InputSettings(pixel_size_um=0.172)
+    plan = plan_cells(Path("in"), inputs)
+    reconstruct_to_store(
+        plan, Path("out.zarr"), StubMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=1
+    )
+    return folder
+
+
+def test_a_store_knows_where_its_cells_were_cut_out(
+    corner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = evaluate("out.zarr", "truth", figures=False).scores["stub"]["f"].samples
+    assert here[0]["iou"] > 0.99
+    monkeypatch.chdir(tmp_path)
+    elsewhere = evaluate(corner / "out.zarr", corner / "truth", figures=False)
+    assert elsewhere.scores["stub"]["f"].samples == here
+    (corner / "in").rename(corner / "moved")
+    assert evaluate(corner / "out.zarr", corner / "truth", figures=False).scores["stub"]["f"].samples == here
+
+
+def test_a_truth_is_not_laid_where_nobody_knows_that_it_belongs(
+    corner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in stores of early versions, which had to open the image again."""
+    file = row_file(Path("out.zarr"), 0)
+    found = read_rows(file, ["f"])
+    assert found is not None
+    shard = next(path for path in Path("out.zarr/0/c").rglob("*") if path.is_file())
+    write_rows(file, [replace(row, source_shape=None) for row in found.rows], shard.read_bytes())
+    assert evaluate("out.zarr", "truth", figures=False).scores["stub"]["f"].samples[0]["iou"] > 0.99
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="does not say where the cell was cut out") as caught:
+        evaluate(corner / "out.zarr", corner / "truth", figures=False)
+    assert "64 x 140 x 150 voxels" in str(caught.value)

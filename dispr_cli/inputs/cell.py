@@ -36,6 +36,8 @@ class Cell:
         Whether the border of the source image cuts the cell.
     truth
         The file of the 3D ground truth, where the input folder has one.
+    made_from
+        Digest of the pixels it was cut from and of its place among them; empty for cells from elsewhere.
     """
 
     name: str
@@ -47,3 +49,4 @@ class Cell:
     bounding_box: tuple[int, int, int, int]
     touches_border: bool
     truth: Path | None = None
+    made_from: str = ""

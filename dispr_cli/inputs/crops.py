@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from scipy import ndimage
 
 from dispr_cli.errors import CellError
 from dispr_cli.inputs.cell import GRID
+from dispr_cli.inputs.crop_window import Window
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.pixel_size import PixelSize
 from dispr_cli.inputs.settings import InputSettings
@@ -27,6 +30,9 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.5
 _OUTLINE_SMOOTHING_PIXELS = 0.7
 _EQUAL_SCALE = 0.01
 
+Scaled = Literal["verbatim", "physical", "fit"]
+"""The image is the grid and taken as it stands; one voxel size for all cells; one size for all cells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -38,13 +44,18 @@ class Placement:
         Grid voxels per pixel along (y, x).
     voxel_size_um
         Side of a voxel in micrometres; None if unknown.
-    verbatim
-        The image is the grid already and is taken as it stands.
+    scaled
+        Which of the three ways was taken.
     """
 
     scale: tuple[float, float]
     voxel_size_um: float | None
-    verbatim: bool = False
+    scaled: Scaled
+
+    @property
+    def voxel_size_px(self) -> float:
+        """Side of a voxel in pixels of the image; the geometric mean along y and x where these differ."""
+        return 1.0 / math.sqrt(self.scale[0] * self.scale[1])
 
 
 def place_region(
@@ -56,6 +67,8 @@ def place_region(
     has_truth: bool = False,
 ) -> Placement:
     """Decide the scale of a crop.
+
+    A cell that is larger than the field is scaled to fit it under ``auto``: its own voxel size is known.
 
     Parameters
     ----------
@@ -75,11 +88,11 @@ def place_region(
     Raises
     ------
     CellError
-        If the cell is larger than the field, or has to be physical and the pixel size is unknown.
+        If the cell has to be physical and is larger than the field, or the pixel size is unknown.
     """
-    square = pixel_size is None or abs(pixel_size.y_um / pixel_size.x_um - 1) < _EQUAL_SCALE
-    if alone and image_shape == (GRID, GRID) and ((settings.scale == "auto" and square) or has_truth):
-        return Placement((1.0, 1.0), None if pixel_size is None else pixel_size.mean_um, verbatim=True)
+    on_grid = settings.scale == "auto" and _is_grids(pixel_size, settings.grid_voxel_size_um)
+    if alone and image_shape == (GRID, GRID) and (on_grid or has_truth):
+        return Placement((1.0, 1.0), None if pixel_size is None else pixel_size.mean_um, "verbatim")
     if settings.scale == "fit" or (settings.scale == "auto" and pixel_size is None):
         return _fit(region, pixel_size)
     if pixel_size is None:
@@ -87,7 +100,25 @@ def place_region(
             "the pixel size is unknown, so the cell cannot be scaled physically; give --pixel-size in "
             "micrometres, or --scale fit."
         )
+    if settings.scale == "auto" and _is_beyond(region, pixel_size, settings.grid_voxel_size_um):
+        return _fit(region, pixel_size)
     return _physical(region, pixel_size, settings.grid_voxel_size_um)
+
+
+def _is_grids(pixel_size: PixelSize | None, voxel_um: float) -> bool:
+    """Whether pixels are, as far as is known, voxels of the grid."""
+    sides = () if pixel_size is None else (pixel_size.y_um, pixel_size.x_um)
+    return all(abs(side / voxel_um - 1) < _EQUAL_SCALE for side in sides)
+
+
+def _sides_um(region: Region, pixel_size: PixelSize) -> tuple[float, float]:
+    y0, x0, y1, x1 = region.bounding_box
+    return (y1 - y0) * pixel_size.y_um, (x1 - x0) * pixel_size.x_um
+
+
+def _is_beyond(region: Region, pixel_size: PixelSize, voxel_um: float) -> bool:
+    """Whether a cell is larger than the field at this voxel size."""
+    return max(_sides_um(region, pixel_size)) > (GRID - 2 * MARGIN) * voxel_um * (1 + _EQUAL_SCALE)
 
 
 def _fit(region: Region, pixel_size: PixelSize | None) -> Placement:
@@ -96,7 +127,7 @@ def _fit(region: Region, pixel_size: PixelSize | None) -> Placement:
     diameter = math.sqrt(4 / math.pi * region.area * y_um * x_um)
     longest = max((y1 - y0) * y_um, (x1 - x0) * x_um)
     voxel = max(diameter / TRAINING_DIAMETER, longest / (GRID - 2 * MARGIN))
-    return Placement((y_um / voxel, x_um / voxel), None if pixel_size is None else voxel)
+    return Placement((y_um / voxel, x_um / voxel), None if pixel_size is None else voxel, "fit")
 
 
 def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placement:
@@ -104,16 +135,14 @@ def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placeme
         1.0 if abs(side / voxel_um - 1) < _EQUAL_SCALE else side / voxel_um
         for side in (pixel_size.y_um, pixel_size.x_um)
     )
-    y0, x0, y1, x1 = region.bounding_box
-    sides_um = ((y1 - y0) * pixel_size.y_um, (x1 - x0) * pixel_size.x_um)
-    field_um = (GRID - 2 * MARGIN) * voxel_um
-    if max(sides_um) > field_um * (1 + _EQUAL_SCALE):
+    if _is_beyond(region, pixel_size, voxel_um):
+        sides_um, field_um = _sides_um(region, pixel_size), (GRID - 2 * MARGIN) * voxel_um
         raise CellError(
             f"the cell is {sides_um[1]:.1f} x {sides_um[0]:.1f} um (pixel size {pixel_size.x_um:.4g} um from "
             f"{pixel_size.source}), the field of {GRID} voxels holds {field_um:.1f} um; check the "
             "pixel size or use --scale fit."
         )
-    return Placement((scale[0], scale[1]), voxel_um)
+    return Placement((scale[0], scale[1]), voxel_um, "physical")
 
 
 def crop_region(
@@ -144,7 +173,7 @@ def crop_region(
     CellError
         If the crop holds NaN or infinite values, is flat, or the cell vanishes on the grid.
     """
-    if placement.verbatim:
+    if placement.scaled == "verbatim":
         crop, mask = image.astype(np.float64), labels == region.label
         _check_finite(crop)
     else:
@@ -152,6 +181,35 @@ def crop_region(
     if not mask.any():
         raise CellError("the cell is too thin or too small to be seen on the grid of 64 voxels.")
     return normalise(crop, mask), mask
+
+
+def digest_of_crop(image: NDArray, labels: NDArray, region: Region, placement: Placement) -> str:
+    """Return a digest of all that decides a cell: the pixels around it as they were read, and its place.
+
+    It does not depend on how pixels are resampled, so it is the same wherever the same file is read.
+
+    Parameters
+    ----------
+    image, labels, region, placement
+        As for :func:`crop_region`.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    seen, cells, fill = image.astype(np.float64), labels, None
+    if placement.scaled != "verbatim":
+        window = Window.of(region, placement.scale, image.shape)
+        seen, cells = image[window.inside].astype(np.float64), labels[window.inside]
+        fill = _background(seen, cells) if np.any(window.around) else None
+    content = hashlib.blake2b(digest_size=16)
+    whole = [int(n) for n in (*image.shape, *region.bounding_box, region.label, *seen.shape)]
+    facts = (whole, [float(s) for s in placement.scale], placement.voxel_size_um, placement.scaled, fill)
+    content.update(repr(facts).encode())
+    content.update(np.ascontiguousarray(seen).tobytes())
+    content.update(np.packbits(cells == region.label).tobytes())
+    return content.hexdigest()
 
 
 def normalise(crop: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -187,32 +245,22 @@ def normalise(crop: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 def _resample(
     image: NDArray, labels: NDArray, region: Region, scale: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    starts = [_grid_start(region, axis, scale[axis]) for axis in (0, 1)]
-    sigmas = [max((1 / s - 1) / 2, 0.0) for s in scale]  # anti-aliasing, as skimage.transform.resize
-    reach = [
-        (math.floor(start) - pad, math.ceil(start + (GRID - 1) / s) + pad + 1)
-        for start, s, pad in zip(starts, scale, (math.ceil(4 * s) + 3 for s in sigmas), strict=True)
-    ]
-    inside = tuple(slice(max(lo, 0), min(hi, n)) for (lo, hi), n in zip(reach, image.shape, strict=True))
-    around = [(s.start - lo, hi - s.stop) for (lo, hi), s in zip(reach, inside, strict=True)]
-    seen, ground = image[inside].astype(np.float64), labels[inside] == 0
+    window = Window.of(region, scale, image.shape)
+    seen = image[window.inside].astype(np.float64)
     _check_finite(seen)
-    fill = float(np.median(seen[ground])) if ground.any() else float(np.percentile(seen, 5))
-    pixels = np.pad(seen, around, constant_values=fill)
-    cell = np.pad(labels[inside] == region.label, around)
-    offset = [start - lo for start, (lo, _) in zip(starts, reach, strict=True)]
+    pixels = np.pad(seen, window.around, constant_values=_background(seen, labels[window.inside]))
+    cell = np.pad(labels[window.inside] == region.label, window.around)
+    offset, sigmas = window.offset, window.sigmas
     if scale == (1.0, 1.0):
         (y, x) = (round(o) for o in offset)
         return pixels[y : y + GRID, x : x + GRID], cell[y : y + GRID, x : x + GRID]
     return _sample_image(pixels, offset, scale, sigmas), _sample_mask(cell, offset, scale, sigmas)
 
 
-def _grid_start(region: Region, axis: int, scale: float) -> float:
-    """Pixel coordinate under grid voxel 0 when the bounding box is centred; whole where nothing is scaled."""
-    low, high = region.bounding_box[axis], region.bounding_box[axis + 2]
-    if scale == 1.0:
-        return float((low + high) // 2 - GRID // 2)
-    return (low + high) / 2 - 0.5 - (GRID - 1) / 2 / scale
+def _background(seen: NDArray[np.float64], labels: NDArray) -> float:
+    """Return the intensity that stands beyond the border of an image."""
+    ground = labels == 0
+    return float(np.median(seen[ground])) if ground.any() else float(np.percentile(seen, 5))
 
 
 def _sample_image(

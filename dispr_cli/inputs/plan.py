@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from dispr_cli.errors import CellError, DisprError, InputError
 from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.crops import crop_region, place_region
+from dispr_cli.inputs.crops import Scaled, crop_region, digest_of_crop, place_region
 from dispr_cli.inputs.fields import Field, FieldCache, check_equal_sizes, read_field, read_labelling
 from dispr_cli.inputs.images import read_header, read_plane
 from dispr_cli.inputs.labels import Region
@@ -22,6 +22,7 @@ from dispr_cli.inputs.packed import Packed
 from dispr_cli.inputs.pairing import LeftOut, Note, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
 from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.stamps import stamp_of_files
 
 _THREADS = 2
 _PAIRS_AT_ONCE = 16
@@ -49,6 +50,12 @@ class CellRef:
         Of the image, with who says so; None if unknown.
     voxel_size_um
         Of the grid it will be read onto; None if unknown.
+    voxel_size_px
+        The same in pixels of the image.
+    scaled
+        How it will be laid on the grid, see :data:`dispr_cli.inputs.crops.Scaled`.
+    stamp
+        Which files these are, by name, size and time, before they were read.
     problem
         Why it cannot be read, known from planning; it is counted as a failed cell.
     """
@@ -62,6 +69,9 @@ class CellRef:
     shape: tuple[int, int] = (0, 0)
     pixel_size: PixelSize | None = None
     voxel_size_um: float | None = None
+    voxel_size_px: float | None = None
+    scaled: Scaled | None = None
+    stamp: str = ""
     problem: str | None = None
 
     @property
@@ -161,6 +171,7 @@ def read_cells(
     indices: Iterable[int] | None = None,
     threads: int = _THREADS,
     ahead: int = 32,
+    cache: FieldCache | None = None,
 ) -> Iterator[tuple[int, Cell | CellError]]:
     """Read cells in order, some ahead of the one that is asked for.
 
@@ -176,6 +187,8 @@ def read_cells(
         Files decoded at the same time.
     ahead
         Cells held ready at most.
+    cache
+        Of images read with the same settings, for whoever reads several times from the same ones.
 
     Yields
     ------
@@ -183,11 +196,11 @@ def read_cells(
         The position in `refs` and the cell, or why it could not be read.
     """
     settings = settings or InputSettings()
-    cache = FieldCache(settings)
+    get = (cache or FieldCache(settings)).get
 
     def read(index: int) -> tuple[int, Cell | CellError]:
         try:
-            return index, _read(refs[index], settings, cache.get)
+            return index, _read(refs[index], settings, get)
         except CellError as error:
             return index, error
 
@@ -219,7 +232,8 @@ def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | Non
         placement = place_region(
             ref.region, ref.label is None, ref.shape, ref.pixel_size, settings, ref.truth is not None
         )
-        image, mask = crop_region(found.image, found.labelling.labels, ref.region, placement)
+        field = (found.image, found.labelling.labels, ref.region, placement)
+        image, mask = crop_region(*field)
     except CellError as error:
         raise CellError(f"{ref.image}: {error}") from error
     except DisprError as error:
@@ -234,6 +248,7 @@ def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | Non
         ref.region.bounding_box,
         ref.region.touches_border,
         ref.truth,
+        digest_of_crop(*field),
     )
 
 
@@ -249,7 +264,7 @@ class _Scanned:
 def _scan(pair: Pair, settings: InputSettings) -> _Scanned:
     image = Path(pair.image)
     mask, truth = (None if text is None else Path(text) for text in (pair.mask, pair.truth))
-    ref = CellRef(cell_name(pair.name), image, mask, truth)
+    ref = CellRef(cell_name(pair.name), image, mask, truth, stamp=stamp_of_files(image, mask))
     try:
         header = read_header(image, settings)
         if header.length("S") - header.has_alpha > 1 and settings.channel is None:
@@ -276,7 +291,12 @@ def _place(ref: CellRef, region: Region, alone: bool, settings: InputSettings) -
         placed = place_region(region, alone, ref.shape, ref.pixel_size, settings, ref.truth is not None)
     except CellError as error:
         return replace(ref, problem=f"{ref.image}: {error}")
-    return replace(ref, voxel_size_um=placed.voxel_size_um)
+    return replace(
+        ref,
+        voxel_size_um=placed.voxel_size_um,
+        voxel_size_px=placed.voxel_size_px,
+        scaled=placed.scaled,
+    )
 
 
 def cell_name(name: str) -> str:

@@ -40,8 +40,9 @@ class InputSettings:
         Whether cells that the border of the image cuts are kept (and flagged) or dropped.
     scale
         ``"physical"``: resample to `grid_voxel_size_um`; ``"fit"``: scale each cell to the mean size of the
-        training cells; ``"auto"``: a pair that is on the 64 x 64 grid already is taken as it stands, others
-        are physical where the pixel size is known, else fitted.
+        training cells; ``"auto"``: a 64 x 64 pair with one cell is taken as it stands unless its pixel size
+        is known not to be the grid's; others are physical where the pixel size is known and they are not
+        larger than the field, else fitted.
     grid_voxel_size_um
         Voxel size of the network's grid in micrometres.
     min_cell_pixels

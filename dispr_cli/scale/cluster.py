@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +124,7 @@ class _Run:
     options: ClusterOptions
     events: Events
     notify: Callable[[str], None]
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def task(self, shard: int, workers_per_machine: int) -> ShardTask:
         cells = self.store.grid.cells_of(shard)
@@ -133,6 +135,7 @@ class _Run:
             refs=tuple(self.refs[cells.start : cells.stop]),
             load=self.load,
             job=self.job,
+            run=self.name,
             version=__version__,
             timeout=self.options.shard_timeout,
             threads=self.options.threads,

@@ -10,7 +10,8 @@ from dispr_cli import __version__
 from dispr_cli.inputs.plan import Plan
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
-from dispr_cli.scale.parts import Part
+from dispr_cli.scale.parts import WHOLE, Part
+from dispr_cli.scale.same_cells import refuse_other_cells
 from dispr_cli.scale.shards import Job
 from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.layout import cells_per_shard
@@ -26,6 +27,7 @@ def open_run(
     *,
     overwrite: bool = False,
     workers: int = 1,
+    part: Part = WHOLE,
 ) -> VolumeStore:
     """Create the store of a run, or open the one that an earlier run or another worker began.
 
@@ -33,14 +35,17 @@ def open_run(
     ----------
     workers
         Processes that will share the shards of a new store: there are at least as many shards if cells allow.
+    part
+        The share of the shards that will be done, and whose finished cells are compared with the input.
 
     Raises
     ------
     StoreError
-        If the store cannot be written or belongs to a run with other settings.
+        If the store cannot be written, belongs to a run with other settings, or holds cells that were made
+        from other pixels.
     """
     num_cells = len(plan.cells)
-    return create_or_resume(
+    store = create_or_resume(
         out,
         num_cells=num_cells,
         num_samples=num_samples,
@@ -51,6 +56,8 @@ def open_run(
         shard_cells=min(cells_per_shard(num_samples), -(-num_cells // workers)),
         overwrite=overwrite,
     )
+    refuse_other_cells(store, plan.cells, part.shards_of(store.grid.num_shards), job.inputs)
+    return store
 
 
 def finish_part(store: VolumeStore, part: Part) -> None:

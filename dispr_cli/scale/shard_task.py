@@ -14,6 +14,7 @@ from pathlib import Path
 from dispr_cli import __version__
 from dispr_cli.diffusion.trust import trust_of
 from dispr_cli.errors import DisprError
+from dispr_cli.inputs.fields import FieldCache
 from dispr_cli.inputs.plan import CellRef
 from dispr_cli.method import Method
 from dispr_cli.scale.run import run_configuration
@@ -25,6 +26,7 @@ EXIT_HANGING = 75
 """Exit code of a worker process that ended itself because a shard took too long."""
 
 _loaded: dict[bytes, Method] = {}
+_decoded: dict[str, FieldCache] = {}
 _one_at_a_time = threading.Lock()
 
 
@@ -42,6 +44,8 @@ class ShardTask:
         The cells of this shard.
     load
         Loads the method.
+    run
+        Another one for every run: what was decoded for an earlier one may have changed since.
     version
         Of the program that gave the task out.
     timeout
@@ -58,6 +62,7 @@ class ShardTask:
     refs: tuple[CellRef, ...]
     load: Callable[[], Method]
     job: Job
+    run: str
     version: str
     timeout: float
     threads: int | None = None
@@ -101,7 +106,8 @@ def do_shard(task: ShardTask) -> ShardReport:
         _check_same(store, method, task.job)
         recorder = _Recorder()
         with ShardWriter(store, task.job.area, trust_of(method)) as writer:
-            reconstruct_shard(store, task.shard, task.refs, method, task.job, recorder, writer)
+            fields = _fields(task)
+            reconstruct_shard(store, task.shard, task.refs, method, task.job, recorder, writer, fields)
     return recorder.report
 
 
@@ -111,6 +117,13 @@ def _method(load: Callable[[], Method]) -> Method:
         _loaded.clear()
         _loaded[key] = load()
     return _loaded[key]
+
+
+def _fields(task: ShardTask) -> FieldCache:
+    if task.run not in _decoded:
+        _decoded.clear()
+        _decoded[task.run] = FieldCache(task.job.inputs)
+    return _decoded[task.run]
 
 
 def _check_same(store: VolumeStore, method: Method, job: Job) -> None:

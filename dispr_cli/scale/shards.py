@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dispr_cli.diffusion.trust import Trust, trust_of
 from dispr_cli.errors import CellError, DisprError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.inputs.fields import FieldCache
 from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
@@ -105,11 +106,12 @@ def reconstruct_shards(
     DisprError
         If the store cannot be written. A cell that cannot be read is no error here: its row says why.
     """
+    fields = FieldCache(job.inputs)
     with ShardWriter(store, job.area, trust_of(method)) as writer:
         for shard in shards:
             cells = store.grid.cells_of(shard)
             own = refs[cells.start : cells.stop]
-            reconstruct_shard(store, shard, own, method, job, events, writer)
+            reconstruct_shard(store, shard, own, method, job, events, writer, fields)
 
 
 def reconstruct_shard(
@@ -120,6 +122,7 @@ def reconstruct_shard(
     job: Job,
     events: Events,
     writer: ShardWriter,
+    fields: FieldCache,
 ) -> None:
     """Reconstruct what one shard lacks.
 
@@ -129,11 +132,14 @@ def reconstruct_shard(
         The cells of this shard, in its order.
     writer
         Takes the shard at the end, or what there is of it at an interruption.
+    fields
+        Images that were decoded for other shards: one with thousands of cells is in many of them.
     """
     draft = store.draft(shard)
+    draft.stamps = [ref.stamp for ref in refs]
     pending = [place for place, row in enumerate(draft.rows) if _is_open(row, job.retry_failed)]
     try:
-        for batch in batched(read_cells(refs, job.inputs, pending), job.cells_at_once):
+        for batch in batched(read_cells(refs, job.inputs, pending, cache=fields), job.cells_at_once):
             good = [(place, cell) for place, cell in batch if isinstance(cell, Cell)]
             shapes: dict[int, NDArray[np.uint8]] = {}
             if good:
@@ -161,9 +167,17 @@ def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
         label=ref.label,
         bounding_box=ref.bounding_box,
         touches_border=ref.touches_border,
+        source_shape=ref.shape if all(ref.shape) else None,
     )
     if isinstance(cell, Cell):
-        return replace(row, voxel_size_um=cell.voxel_size_um, status=DONE)
+        return replace(
+            row,
+            voxel_size_um=cell.voxel_size_um,
+            voxel_size_px=ref.voxel_size_px,
+            scaled=ref.scaled,
+            made_from=cell.made_from,
+            status=DONE,
+        )
     return replace(row, status=f"{FAILED}{cell}")
 
 

@@ -154,7 +154,16 @@ def truth_on_grid(
     notes = []
     occupancy = truth.occupancy
     if not is_on_grid(truth, voxel_size_um):
-        placement = place_truth(truth, voxel_size_um, _crop_source(row, configuration))
+        source = _crop_source(row, configuration)
+        # Where a failed cell would have been does not matter: nothing is compared with its truth.
+        if source is None and not row.is_failed:
+            words = " x ".join(map(str, truth.occupancy.shape))
+            raise CellError(
+                f"the ground truth has {words} voxels on another grid than the reconstruction, whose store "
+                f"does not say where the cell was cut out, and its image {row.source!r} cannot be read; "
+                "reconstruct anew with this version of dispr."
+            )
+        placement = place_truth(truth, voxel_size_um, source)
         occupancy, beyond = onto_grid(truth, placement)
         if beyond > _MOST_BEYOND:
             notes.append(f"{beyond:.0%} of the ground truth lies beyond the grid and is not compared")
@@ -165,10 +174,14 @@ def truth_on_grid(
 
 
 def _crop_source(row: CellRow, configuration: dict[str, Any]) -> CropSource | None:
-    """Return the image's size and the cell's place in it; None if the image is no longer there."""
-    if not row.source or row.bounding_box is None:
+    """Return the image's size and the cell's place in it; None if nobody knows."""
+    if row.bounding_box is None:
         return None
-    try:
+    if row.source_shape is not None:
+        return CropSource(row.source_shape, row.bounding_box)
+    if not row.source:
+        return None
+    try:  # Stores of early versions keep no size.
         header = read_header(Path(row.source), InputSettings(**configuration.get("inputs", {})))
     except (DisprError, TypeError):
         return None

@@ -28,11 +28,14 @@ class ShardDraft:
     ----------
     rows
         Its rows as they stand.
+    stamps
+        Of each cell's files, where they are known, see :mod:`dispr_cli.volumes.stamps`.
     """
 
     def __init__(self, shard: int, grid: ShardGrid, names: Sequence[str]) -> None:
         self.shard = shard
         self.rows = [CellRow(name, status=PENDING) for name in names]
+        self.stamps: Sequence[str] = ()
         self._shape = grid.volume_shape(shard)[1:]
         self._num_chunks = grid.shard_cells * grid.num_samples
         self._chunks: list[list[bytes]] = [[b""] * grid.num_samples for _ in names]

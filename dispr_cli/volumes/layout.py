@@ -10,6 +10,7 @@
         names.jsonl        the name of every cell, one JSON string per line
         names.offsets      where each shard's names begin in that file
         000012.json        the finished rows of shard 12 and the checksums of both; it makes the shard count
+        000012.stamps      names, sizes and times of the files its cells were read from, hashed; may be lost
 """
 
 from __future__ import annotations
@@ -89,6 +90,11 @@ def shard_file(store: Path, shard: int) -> Path:
 def row_file(store: Path, shard: int) -> Path:
     """Return the row file of one shard."""
     return store / ROWS / f"{shard:06d}.json"
+
+
+def stamp_file(store: Path, shard: int) -> Path:
+    """Return the file with the stamps of one shard's input."""
+    return row_file(store, shard).with_suffix(".stamps")
 
 
 def ome_attributes(name: str, num_samples: int, voxel_size_um: float | None) -> dict[str, Any]:

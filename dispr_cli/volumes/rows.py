@@ -33,8 +33,8 @@ _GARBLED = (
 Scalar = str | int | float | bool | None
 _SCALARS = (str, int, float, bool, type(None))
 
-_LARGEST_VOXEL_UM = 1e9
-"""A kilometre; its cube is still a number."""
+_LARGEST_VOXEL = 1e9
+"""A kilometre, or so many pixels; its cube is still a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ class CellRow:
         Whether the border of the source cuts the cell.
     voxel_size_um
         Side of a voxel in micrometres, None if unknown.
+    voxel_size_px
+        Side of a voxel in pixels of the source.
+    scaled
+        How the cell was laid on the grid: ``verbatim``, ``physical`` or ``fit``.
+    source_shape
+        (height, width) of the source in pixels.
+    made_from
+        Digest of the pixels the cell was made from; empty where nobody took it.
     status
         ``done``, ``pending`` or ``failed: why``.
     extra
@@ -76,6 +84,10 @@ class CellRow:
     bounding_box: tuple[int, int, int, int] | None = None
     touches_border: bool | None = None
     voxel_size_um: float | None = None
+    voxel_size_px: float | None = None
+    scaled: str | None = None
+    source_shape: tuple[int, int] | None = None
+    made_from: str = ""
     status: str = DONE
     extra: Mapping[str, Scalar] = field(default_factory=dict)
     volume_voxels_mean: float | None = None
@@ -104,7 +116,7 @@ class CellRow:
 
 
 _NUMBERS = (
-    *("voxel_size_um", "unlike_training"),
+    *("voxel_size_um", "voxel_size_px", "unlike_training"),
     *(f"volume_voxels_{number}" for number in ("mean", "sd", "low", "high")),
     *(f"surface_voxels_{number}" for number in ("mean", "sd", "low", "high")),
 )
@@ -177,8 +189,8 @@ def read_rows(path: Path, names: Sequence[str]) -> ShardRows | None:
 
 def _row(entry: dict[str, Any]) -> CellRow:
     """Return what an entry says; an error of :data:`_GARBLED` where it holds what no row can hold."""
-    box = entry["bounding_box"]
-    row = CellRow(**{**entry, "bounding_box": None if box is None else tuple(box)})
+    lists = {name: entry.get(name) for name in ("bounding_box", "source_shape")}
+    row = CellRow(**entry | {name: None if found is None else tuple(found) for name, found in lists.items()})
     for name in _NUMBERS:
         value = getattr(row, name)
         if value is None:
@@ -186,11 +198,14 @@ def _row(entry: dict[str, Any]) -> CellRow:
         if type(value) not in (int, float):
             raise TypeError(name)
         float(value)  # Refuses whole numbers that no table can reckon with.
-    size, corners = row.voxel_size_um, row.bounding_box
-    if size is not None and not 0.0 < size < _LARGEST_VOXEL_UM:
-        raise ValueError("voxel_size_um")
-    if corners is not None and (len(corners) != 4 or any(type(corner) is not int for corner in corners)):
-        raise TypeError("bounding_box")
+    for size in (row.voxel_size_um, row.voxel_size_px):
+        if size is not None and not 0.0 < size < _LARGEST_VOXEL:
+            raise ValueError("voxel_size")
+    for whole, length in ((row.bounding_box, 4), (row.source_shape, 2)):
+        if whole is not None and (len(whole) != length or any(type(number) is not int for number in whole)):
+            raise TypeError("bounding_box")
+    if not isinstance(row.made_from, str) or not isinstance(row.scaled, str | None):
+        raise TypeError("made_from")
     if row.touches_border not in (None, True, False) or type(row.label) not in (int, type(None)):
         raise TypeError("label")
     if not isinstance(row.source, str) or not all(isinstance(v, _SCALARS) for v in row.extra.values()):

@@ -26,6 +26,7 @@ from dispr_cli.volumes.draft import ShardDraft
 from dispr_cli.volumes.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
 from dispr_cli.volumes.layout import ROWS, TABLE, ShardGrid, row_file, shard_file
 from dispr_cli.volumes.rows import CellRow, write_rows
+from dispr_cli.volumes.stamps import write_stamps
 from dispr_cli.volumes.table import write_table
 
 
@@ -130,6 +131,7 @@ class VolumeStore:
         with explained(self.path, f"write shard {shard}"), self._told_when_full(shard, len(encoded)):
             self._replace_shard(shard_file(self.path, shard), encoded)
             write_rows(row_file(self.path, shard), draft.rows, encoded)
+            write_stamps(self.path, shard, draft.stamps)
 
     def write_shard(self, shard: int, volumes: NDArray[np.uint8], rows: Sequence[CellRow]) -> None:
         """Write one shard whose cells are all there, see :meth:`write_draft`.
@@ -261,7 +263,7 @@ class VolumeStore:
             path.unlink(missing_ok=True)
 
 
-def open_store(path: Path) -> VolumeStore:
+def open_store(path: Path | str) -> VolumeStore:
     """Open a store; the cost does not depend on the number of its cells.
 
     Raises
@@ -269,6 +271,7 @@ def open_store(path: Path) -> VolumeStore:
     StoreError
         If `path` is not a store made by this program, or is damaged.
     """
+    path = Path(path)
     found = read_attributes(path)
     return VolumeStore(
         path, found.grid, found.voxel_size_um, found.configuration, found.provenance, found.cells_sha256

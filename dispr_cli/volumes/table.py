@@ -17,16 +17,22 @@ from dispr_cli.volumes.rows import CellRow, Scalar
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-_PLACE = ("index", "name", "source", "label", "y0", "x0", "y1", "x1", "touches_border", "voxel_size_um")
+_PLACE = ("index", "name", "source", "label", "y0", "x0", "y1", "x1", "touches_border")
+_SCALE = ("voxel_size_um", "voxel_size_px", "scaled")
 _STATISTICS = ("mean", "sd", "low", "high")
 _VOXELS = tuple(f"{what}_voxels_{number}" for what in ("volume", "surface") for number in _STATISTICS)
-_OWN = ("status", *_VOXELS, "unlike_training")
+_OWN = (*_SCALE, "status", *_VOXELS, "unlike_training")
 _FIXED = (*_PLACE, *_OWN)
-_MICROMETRES = {
-    f"{what}_um{power}_{number}": (f"{what}_voxels_{number}", power)
-    for what, power in (("volume", 3), ("surface", 2))
-    for number in _STATISTICS
+_UNITS = ("um", "px")
+_IN_UNITS = {
+    unit: {
+        f"{what}_{unit}{power}_{number}": (f"{what}_voxels_{number}", power)
+        for what, power in (("volume", 3), ("surface", 2))
+        for number in _STATISTICS
+    }
+    for unit in _UNITS
 }
+"""Columns in micrometres and in pixels of the source: what is counted in voxels, and the power of a side."""
 
 
 def write_table(path: Path, table: CellTable) -> Progress:
@@ -113,25 +119,27 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _columns(table: CellTable) -> list[str]:
-    """Return the columns that any row needs, the fixed ones first."""
+    """Return the columns that any row needs, the fixed ones first; pixels where micrometres are unknown."""
     extra: dict[str, None] = {}
-    micrometres = False
+    needed = dict.fromkeys(_UNITS, False)
     for row in table:
         extra.update(dict.fromkeys(row.extra))
-        micrometres = micrometres or row.voxel_size_um is not None
-    return [*_FIXED, *(_MICROMETRES if micrometres else ()), *extra]
+        needed["um"] = needed["um"] or row.voxel_size_um is not None
+        needed["px"] = needed["px"] or (row.voxel_size_um is None and row.voxel_size_px is not None)
+    return [*_FIXED, *(column for unit in _UNITS if needed[unit] for column in _IN_UNITS[unit]), *extra]
 
 
 def _entries(index: int, row: CellRow) -> dict[str, Scalar]:
     box = row.bounding_box or (None, None, None, None)
-    size = row.voxel_size_um
-    place = (index, row.name, row.source, row.label, *box, row.touches_border, size)
+    place = (index, row.name, row.source, row.label, *box, row.touches_border)
     entries: dict[str, Scalar] = {**row.extra, **dict(zip(_PLACE, place, strict=True))}
     for column in _OWN:
         entries[column] = getattr(row, column)
-    for column, (in_voxels, power) in _MICROMETRES.items():
-        count = getattr(row, in_voxels)
-        entries[column] = None if size is None or count is None else count * size**power
+    for unit, columns in _IN_UNITS.items():
+        size = getattr(row, f"voxel_size_{unit}")
+        for column, (in_voxels, power) in columns.items():
+            count = getattr(row, in_voxels)
+            entries[column] = None if size is None or count is None else count * size**power
     return entries
 
 

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from dispr_cli.errors import CellError
-from dispr_cli.inputs.crops import TRAINING_DIAMETER, Placement, crop_region, normalise, place_region
+from dispr_cli.inputs.crops import (
+    TRAINING_DIAMETER,
+    Placement,
+    crop_region,
+    digest_of_crop,
+    normalise,
+    place_region,
+)
 from dispr_cli.inputs.images import read_plane
 from dispr_cli.inputs.labels import Region, read_labels
 from dispr_cli.inputs.pixel_size import PixelSize
@@ -38,22 +45,35 @@ def iou(a, b):
 def test_a_pair_on_the_grid_is_taken_as_it_stands(crop):
     mask = (crop[1] > 0).astype(np.uint8)
     placed = place_region(region_of(mask), True, (64, 64), None, AUTO)
-    assert placed == Placement((1.0, 1.0), None, verbatim=True)
+    assert placed == Placement((1.0, 1.0), None, "verbatim")
     image, inside = crop_region(crop[0], mask, region_of(mask), placed)
     assert np.array_equal(inside, mask > 0)
     assert np.corrcoef(image.ravel(), crop[0].ravel())[0, 1] > 0.99
-    assert place_region(region_of(mask), True, (64, 64), size(0.2), AUTO).voxel_size_um == 0.2
+    assert placed.voxel_size_px == 1.0
+    near = place_region(region_of(mask), True, (64, 64), size(0.173), AUTO)
+    assert near == Placement((1.0, 1.0), pytest.approx(0.173), "verbatim")
+
+
+def test_a_pair_on_the_grid_with_other_pixels_is_resampled(crop):
+    """Whether a canvas has 64 or 66 pixels says nothing of the size of its cell."""
+    mask = crop[1] > 0
+    placed = place_region(region_of(mask), True, (64, 64), size(0.11), AUTO)
+    assert placed == place_region(region_of(mask), True, (66, 66), size(0.11), AUTO)
+    assert (placed.scaled, placed.voxel_size_um) == ("physical", 0.172)
+    assert placed.voxel_size_px == pytest.approx(0.172 / 0.11)
+    bound = place_region(region_of(mask), True, (64, 64), size(0.11), AUTO, has_truth=True)
+    assert bound == Placement((1.0, 1.0), pytest.approx(0.11), "verbatim")
 
 
 def test_a_truth_on_the_grid_binds_the_crop(crop):
     mask, fit = crop[1] > 0, InputSettings(scale="fit")
-    assert not place_region(region_of(mask), True, (64, 64), None, fit).verbatim
-    assert place_region(region_of(mask), True, (64, 64), None, fit, has_truth=True).verbatim
+    assert place_region(region_of(mask), True, (64, 64), None, fit).scaled == "fit"
+    assert place_region(region_of(mask), True, (64, 64), None, fit, has_truth=True).scaled == "verbatim"
 
 
 def test_pixels_that_are_not_square_are_no_grid(crop):
     placed = place_region(region_of(crop[1] > 0), True, (64, 64), size(0.1, 0.15), AUTO)
-    assert not placed.verbatim
+    assert placed.scaled == "physical"
     assert placed.scale == pytest.approx((0.15 / 0.172, 0.1 / 0.172))
 
 
@@ -136,10 +156,48 @@ def test_a_long_cell_is_fitted_by_its_length():
 
 def test_a_cell_larger_than_the_field_says_how_large(field):
     with pytest.raises(CellError) as caught:
-        cut(*field, 7, size(0.5))
+        cut(*field, 7, size(0.5), InputSettings(scale="physical"))
     assert "16.5 x 16.5 um (pixel size 0.5 um from option)" in str(caught.value)
     assert "holds 10.7 um" in str(caught.value)
     assert "--scale fit" in str(caught.value)
+
+
+def test_a_cell_larger_than_the_field_is_fitted_and_keeps_its_size(field):
+    _, mask, placed = cut(*field, 7, size(0.5))
+    assert placed.scaled == "fit"
+    assert placed == cut(*field, 7, size(0.5), InputSettings(scale="fit"))[-1]
+    area_um2 = np.count_nonzero(field[1] == 7) * 0.25
+    assert mask.sum() * placed.voxel_size_um**2 == pytest.approx(area_um2, rel=0.02)
+    assert cut(*field, 7, size(0.2))[-1].scaled == "physical"
+
+
+@pytest.mark.parametrize("pixel_size", [None, size(0.1), size(0.172), size(0.5), size(0.1, 0.15)])
+def test_a_voxel_in_pixels_gives_areas_back(field, pixel_size):
+    """Known or not, a cell's area in pixels of its image can be told from its crop."""
+    _, mask, placed = cut(*field, 7, pixel_size)
+    assert mask.sum() * placed.voxel_size_px**2 == pytest.approx(np.count_nonzero(field[1] == 7), rel=0.03)
+
+
+def test_a_digest_tells_crops_apart_by_what_they_are_made_of(field):
+    image, labels = field
+    region = region_of(labels == 3, 3)
+    placed = place_region(region, False, image.shape, size(0.2), AUTO)
+    (y0, x0, y1, x1), first = region.bounding_box, digest_of_crop(image, labels, region, placed)
+    assert first == digest_of_crop(image.astype(">u2").copy(), labels.astype(np.int64), region, placed)
+
+    def changed(array, y, x, value):
+        other = array.copy()
+        other[y, x] = value
+        return other
+
+    y, x = (y0 + y1) // 2, (x0 + x1) // 2
+    assert first != digest_of_crop(changed(image, y, x, image[y, x] + 1), labels, region, placed)
+    assert first != digest_of_crop(image, changed(labels, y, x, 0), region, placed)
+    assert first == digest_of_crop(image, changed(labels, y0 - 2, x, 99), region, placed)
+    fitted = place_region(region, False, image.shape, None, AUTO)
+    assert first != digest_of_crop(image, labels, region, fitted)
+    far = (-1, -1) if y < image.shape[0] / 2 else (0, 0)
+    assert first == digest_of_crop(changed(image, *far, 0), labels, region, placed)
 
 
 def test_physical_scale_needs_a_pixel_size(field):

@@ -137,11 +137,14 @@ def test_pixel_size_of_option_manifest_and_file(save, field, tmp_path):
 
 
 def test_one_voxel_size_of_all_or_none(pairs, save, field):
-    assert plan_cells(pairs("a"), InputSettings(pixel_size_um=0.2)).voxel_size_um == 0.2
+    assert plan_cells(pairs("a")).voxel_size_um is None
+    assert plan_cells(pairs("a"), InputSettings(pixel_size_um=0.173)).voxel_size_um == pytest.approx(0.173)
     save("cells/image/f.tif", field[0])
     save("cells/mask/f.tif", field[1])
-    both = InputSettings(pixel_size_um=0.2)
-    assert plan_cells(pairs(), both).voxel_size_um is None
+    both = InputSettings(pixel_size_um=0.35)
+    found = plan_cells(pairs(), both)
+    assert found.voxel_size_um is None
+    assert {ref.scaled for ref in found.cells} == {"physical", "fit"}
     assert plan_cells(pairs(), InputSettings(pixel_size_um=0.172)).voxel_size_um == 0.172
 
 

@@ -50,7 +50,16 @@ def make_store(
         shard_cells=len(radii),
     )
     statuses = statuses or {}
-    rows = [CellRow(name, voxel_size_um=voxel_size_um, status=statuses.get(name, "done")) for name in radii]
+    rows = [
+        CellRow(
+            name,
+            bounding_box=(10, 10, 50, 50),
+            source_shape=(60, 60),
+            voxel_size_um=voxel_size_um,
+            status=statuses.get(name, "done"),
+        )
+        for name in radii
+    ]
     volumes = np.zeros((len(radii), samples, 64, 64, 64), np.uint8)
     for index, (name, sizes) in enumerate(radii.items()):
         if statuses.get(name, "done") == "done":

@@ -63,7 +63,8 @@ def _strange_store(path: Path) -> VolumeStore:
 def test_columns_and_rows(full_store: VolumeStore) -> None:
     rows = list(read_table(full_store.path / "cells.csv"))
     assert ",".join(rows[0]) == (
-        "index,name,source,label,y0,x0,y1,x1,touches_border,voxel_size_um,status,"
+        "index,name,source,label,y0,x0,y1,x1,touches_border,"
+        "voxel_size_um,voxel_size_px,scaled,status,"
         "volume_voxels_mean,volume_voxels_sd,volume_voxels_low,volume_voxels_high,"
         "surface_voxels_mean,surface_voxels_sd,surface_voxels_low,surface_voxels_high,unlike_training,"
         "volume_um3_mean,volume_um3_sd,volume_um3_low,volume_um3_high,"
@@ -88,7 +89,27 @@ def test_unknown_voxel_size_gives_no_micrometres(
     store.finish()
     row = next(read_table(store.path / "cells.csv"))
     assert row["voxel_size_um"] == ""
-    assert not any("um3" in column for column in row)
+    assert not any("um3" in column or "px3" in column for column in row)
+
+
+def test_where_micrometres_are_unknown_volumes_stand_in_pixels_of_the_image(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    store = create_or_resume(tmp_path / "out.zarr", **{**settings, "voxel_size_um": None})
+    names = store.cells.names.of_shard(0)
+    volumes = np.zeros(store.grid.volume_shape(0), np.uint8)
+    volumes[:, :, :10, :10, :10] = 255
+    rows = [
+        CellRow(name, voxel_size_px=side, scaled="fit", voxel_size_um=um, surface_voxels_mean=600.0)
+        for name, side, um in zip(names, (0.5, 2.0, 2.0), (None, None, 0.1), strict=True)
+    ]
+    store.write_shard(0, volumes, rows)
+    store.finish()
+    small, large, known, *_ = read_table(store.path / "cells.csv")
+    assert (small["volume_px3_mean"], large["volume_px3_mean"]) == ("125", "8000")
+    assert (small["surface_px2_mean"], large["surface_px2_mean"]) == ("150", "2400")
+    assert (small["volume_um3_mean"], known["volume_um3_mean"]) == ("", "1")
+    assert (small["scaled"], small["voxel_size_px"]) == ("fit", "0.5")
 
 
 def test_states_extra_columns_and_label(tmp_path: Path, settings: dict[str, Any]) -> None:
