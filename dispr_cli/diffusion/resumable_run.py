@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.processes import ALONE, Processes
+from dispr_cli.diffusion.training_facts import UNFINISHED
 from dispr_cli.errors import DisprError
 
 VALIDATIONS = 10
@@ -191,7 +192,7 @@ def run_resumably(
 
 def state_file(out: Path) -> Path:
     """Where the state of an unfinished run lies."""
-    return out.with_name(f"{out.stem}.state.safetensors")
+    return out.with_name(f"{out.stem}{UNFINISHED}")
 
 
 def validations_due(step: int, num_steps: int) -> int:

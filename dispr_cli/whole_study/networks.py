@@ -24,11 +24,9 @@ def given_networks(weights: Path, cells: Sequence[str]) -> list[Path]:
     ConfigError
         If a cell was kept from none of them.
     """
-    from dispr_cli.diffusion.training_facts import read_training_facts
+    from dispr_cli.diffusion.training_facts import fold_files, read_training_facts
 
-    files = sorted(path for path in weights.glob("fold*.safetensors") if ".state." not in path.name)
-    if not files:
-        raise WeightsError(f"{weights}: holds no fold0.safetensors, fold1.safetensors and so on.")
+    files = fold_files(weights)
     facts = [read_training_facts(path) for path in files]
     network_folds(cells, {fact.sha256: NetworkRecord(fact.held_out) for fact in facts}, 1)
     return files
