@@ -26,7 +26,7 @@ from dispr_cli.diffusion.checkpoint import Checkpoint, load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_autocast, choose_device
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.diffusion.training_run import train_denoiser
+from dispr_cli.diffusion.training_run import start_of, train_denoiser
 from dispr_cli.study.folds import assign_folds, class_of
 
 SIZES = (10, 30, 86)
@@ -118,7 +118,7 @@ def main() -> None:
                 shape,
                 device=device,
                 autocast=choose_autocast(device, config.precision) is not None,
-                start_from=load_denoiser(args.start).denoiser if start == "phantoms" else None,
+                start=start_of(load_denoiser(args.start)) if start == "phantoms" else None,
             )
         return out
 

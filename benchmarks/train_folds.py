@@ -26,7 +26,7 @@ from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.device import choose_autocast, describe
 from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
 from dispr_cli.diffusion.training import Trainer
-from dispr_cli.diffusion.training_run import train_denoiser
+from dispr_cli.diffusion.training_run import start_of, train_denoiser
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
@@ -120,7 +120,7 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
         device=device,
         autocast=autocast,
         held_out=held_out_cells(stage, real),
-        start_from=None if first is None else first.denoiser,
+        start=None if first is None else start_of(first),
         odds=odds,
         provenance={
             "stage": stage,

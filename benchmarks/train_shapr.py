@@ -26,7 +26,8 @@ from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import train_shapr
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_autocast, choose_device, describe
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents
+from dispr_cli.diffusion.known_cells import known_cells
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
@@ -63,10 +64,10 @@ def train(
     autocast = choose_autocast(device, config.precision)
     facts: dict[str, Any] = {"method": "shapr-topo" if args.topology else "shapr", "stage": out.stem}
     facts["device"] = describe(device, autocast)
-    network = None
+    first = None
     if start is not None:
         begun = load_shapr(start)
-        network = begun.network
+        first = Start(begun.network, known_cells(begun.provenance, begun.sha256))
         trained = begun.provenance
         facts["start"] = {key: trained.get(key) for key in ("method", "stage", "cells", "training")}
         facts["start"]["weights_sha256"] = begun.sha256
@@ -78,7 +79,7 @@ def train(
         device=device,
         autocast=autocast is not None,
         held_out=held_out,
-        start_from=network,
+        start=first,
         provenance=facts,
         events=TrainingEvents(held_out=report),
         until=args.until,

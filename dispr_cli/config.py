@@ -181,6 +181,10 @@ class ReconstructConfig:
             )
 
 
+FINE_TUNING_RATE = 1e-4
+"""Learning rate of a training that starts from weights, unless another is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """One run of ``dispr train``.

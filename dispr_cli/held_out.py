@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dispr_cli.errors import WeightsError
 from dispr_cli.inputs.cell import GRID, Cell
 from dispr_cli.method import Method
+from dispr_cli.study.networks import NetworkRecord, network_of
 
 
 class HeldOutMethod:
@@ -22,7 +23,8 @@ class HeldOutMethod:
     members
         The trained methods, by the name of their weights.
     held_out
-        For each of them the names of the cells kept out of its training, as its weights record them.
+        For each of them the names of the cells kept out of its training, as its weights record them. Of
+        several that never saw a cell the first draws it (:func:`dispr_cli.study.networks.network_of`).
 
     Raises
     ------
@@ -42,7 +44,7 @@ class HeldOutMethod:
                     "cells of its own folder; give it alone, as --weights FILE."
                 )
         self.members = dict(members)
-        self._of_cell = {name: weights for weights in members for name in held_out[weights]}
+        self._records = {weights: NetworkRecord(frozenset(held_out[weights])) for weights in members}
         self._any = next(iter(members.values()))
 
     @property
@@ -53,7 +55,7 @@ class HeldOutMethod:
     @property
     def covered(self) -> frozenset[str]:
         """Names of the cells that some member never saw."""
-        return frozenset(self._of_cell)
+        return frozenset().union(*(record.held_out or () for record in self._records.values()))
 
     @property
     def device_type(self) -> str:
@@ -87,9 +89,10 @@ class HeldOutMethod:
         return volumes
 
     def _network_of(self, cell: Cell) -> str:
-        if cell.name not in self._of_cell:
+        found = network_of(cell.name, self._records)
+        if found is None:
             raise WeightsError(
                 f"cell {cell.name}: was held out of none of the {len(self.members)} trainings, so no network "
                 "may be tried on it. Give one file (--weights FILE) for cells that are new to all of them."
             )
-        return self._of_cell[cell.name]
+        return found

@@ -32,7 +32,10 @@ class Method(Protocol):
         """Say in a few words what computes."""
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides the volumes besides cells and seed: settings and hash of the weights."""
+        """Everything that decides the volumes besides cells and seed: settings and hash of the weights.
+
+        A method that learns from no cell says so: ``learns`` is False.
+        """
 
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Draw shapes.

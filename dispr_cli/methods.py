@@ -229,13 +229,10 @@ def _required(name: str, options: MethodOptions) -> Path:
 
 
 def _held_out(name: str, options: MethodOptions, folder: Path, notify: Callable[[str], None]) -> Method:
+    from dispr_cli.diffusion.training_facts import fold_files
     from dispr_cli.held_out import HeldOutMethod
 
-    files = sorted(path for path in folder.glob("fold*") if ".state." not in path.name)
-    if not files:
-        raise WeightsError(
-            f"{folder}: is a folder without weights of folds; expected fold0.safetensors and so on"
-        )
+    files = fold_files(folder)
     loaded = {path.name: METHODS[name](dataclasses.replace(options, weights=path), notify) for path in files}
     members = {path: method for path, (method, _) in loaded.items()}
     return HeldOutMethod(members, {path: names for path, (_, names) in loaded.items()})

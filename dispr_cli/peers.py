@@ -21,7 +21,8 @@ from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
 from dispr_cli.sampled_volumes import SampledMethod, load_sampled_method
 from dispr_cli.scale.shards import Events
 from dispr_cli.study.folds import assign_folds
-from dispr_cli.training import TRAINED, TrainingJob, TrainingWatcher
+from dispr_cli.training import TRAINED
+from dispr_cli.training_job import TrainingJob, TrainingWatcher
 
 if TYPE_CHECKING:
     from dispr_cli.diffusion.dataset import TrainingCells

@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.config import METHODS, DenoiserConfig, TrainingConfig
+from dispr_cli.config import FINE_TUNING_RATE, METHODS, DenoiserConfig, TrainingConfig
 from dispr_cli.errors import ConfigError
-from dispr_cli.study.folds import assign_folds
+from dispr_cli.study.folds import hold_out
+from dispr_cli.training_job import TrainingJob, TrainingWatcher
 from dispr_cli.training_settings import settings_of
 
 if TYPE_CHECKING:
-    import torch
-
-    from dispr_cli.diffusion.dataset import TrainingCells
-    from dispr_cli.diffusion.resumable_run import TrainingEvents
+    from dispr_cli.baselines.dispr2022.settings import Dispr2022Config
+    from dispr_cli.baselines.shapr.settings import ShaprConfig
+    from dispr_cli.diffusion.checkpoint import Checkpoint
 
 PUBLISHED_TOPOLOGY_WEIGHT = 0.1
 """Weight of the topological loss in SHAPR + topology (arXiv 2203.01703)."""
-
-
-class TrainingWatcher(Protocol):
-    """Who follows a training."""
-
-    def message(self, text: str) -> None:
-        """Take a sentence worth knowing."""
-
-    def progress(self, step: Any) -> None:
-        """Take one optimiser step, see :class:`dispr_cli.diffusion.resumable_run.Progress`."""
-
-    def held_out(self, step: Any, metrics: Any) -> None:
-        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.resumable_run.HeldOut`."""
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What every method's training is given.
-
-    Attributes
-    ----------
-    learned, held_out
-        Cells to learn from, and cells kept out of the training for the metrics.
-    out
-        Weights to write.
-    values
-        Settings by name: those of a TOML file, then those of the command line.
-    init
-        Weights to start from: ``default``, a path, or None for random ones.
-    data
-        Name of the folder, for the record.
-    events
-        Who is told how it goes.
-    """
-
-    learned: TrainingCells
-    held_out: TrainingCells | None
-    out: Path
-    values: Mapping[str, Any]
-    init: str | None
-    data: str
-    events: TrainingWatcher
-
-    def announce(self, device: torch.device, autocast: torch.dtype | None) -> None:
-        """Say how many cells are learned from, and on what."""
-        from dispr_cli.diffusion.device import describe
-
-        held = 0 if self.held_out is None else len(self.held_out)
-        self.events.message(
-            f"{len(self.learned)} cells to learn from, {held} held out; {describe(device, autocast)}"
-        )
-
-    def heard(self) -> TrainingEvents:
-        """Whom a training tells what."""
-        from dispr_cli.diffusion.resumable_run import TrainingEvents
-
-        return TrainingEvents(
-            self.events.progress,
-            self.events.held_out,
-            resumed=lambda examples: self.events.message(f"going on after {examples:,} examples"),
-        )
 
 
 def train_on_folder(
@@ -94,6 +32,7 @@ def train_on_folder(
     values: Mapping[str, Any],
     init: str | None,
     events: TrainingWatcher,
+    never_seen: bool = False,
 ) -> None:
     """Train a method on the cells of a folder, or go on with a training that was stopped.
 
@@ -111,12 +50,15 @@ def train_on_folder(
         ``default`` starts from the shipped weights, a path from those; None from random ones.
     events
         Who is told how it goes.
+    never_seen
+        The user says that the weights to start from learned from none of these cells.
 
     Raises
     ------
     DisprError
-        If the folder, the settings or the weights to start from cannot be used.
+        If the folder, the settings or the weights to start from cannot be used, or ``out`` cannot be written.
     """
+    from dispr_cli.diffusion.checkpoint import check_writable
     from dispr_cli.diffusion.folder import read_training_cells
     from dispr_cli.diffusion.processes import launched
 
@@ -124,6 +66,7 @@ def train_on_folder(
         raise ConfigError(f"--method {method} is not trained; those that are: {', '.join(TRAINED)}")
     if method != METHODS[0] and launched().count > 1:
         raise ConfigError(f"--method {method} is trained by one process: call dispr without torchrun")
+    check_writable(out)
     cells = read_training_cells(
         data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
     )
@@ -131,62 +74,107 @@ def train_on_folder(
     held = split_held_out(cells.names, fraction)
     learned = cells.select(np.flatnonzero(~held))
     held_out = cells.select(np.flatnonzero(held)) if held.any() else None
-    TRAINED[method](TrainingJob(learned, held_out, out, values, init, data.name, events))
+    TRAINED[method](TrainingJob(learned, held_out, out, values, init, data.name, events, never_seen))
 
 
 def split_held_out(names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
-    """Choose the cells held out of a training, by cell and stratified by class; (len(names),) bool."""
+    """Choose the cells held out of a training, by cell and stratified by class; (len(names),) bool.
+
+    The nearest whole number of cells to that share, at least one and not all; none of fewer than four.
+    """
     if fraction <= 0.0 or len(names) < 4:
         return np.zeros(len(names), np.bool_)
-    return assign_folds(tuple(names), max(2, round(1.0 / fraction))) == 0
+    count = min(max(1, math.floor(fraction * len(names) + 0.5)), len(names) - 1)
+    return hold_out(names, count)
+
+
+def our_settings(values: Mapping[str, Any], init: str | None) -> TrainingConfig:
+    """Build our settings from those named; from trained weights on, the rest of them learns more slowly."""
+    slower = {} if init is None else {"learning_rate": FINE_TUNING_RATE}
+    return settings_of(TrainingConfig, {**slower, **values})
+
+
+def _dispr2022_settings(values: Mapping[str, Any], init: str | None) -> Dispr2022Config:
+    from dispr_cli.baselines.dispr2022.settings import Dispr2022Config
+
+    return settings_of(Dispr2022Config, values)
+
+
+def _shapr_settings(topology_weight: float) -> Callable[[Mapping[str, Any], str | None], ShaprConfig]:
+    def settings(values: Mapping[str, Any], init: str | None) -> ShaprConfig:
+        from dispr_cli.baselines.shapr.settings import ShaprConfig
+
+        return settings_of(ShaprConfig, {"topology_weight": topology_weight, **values})
+
+    return settings
+
+
+SETTINGS: Mapping[str, Callable[[Mapping[str, Any], str | None], Any]] = {
+    "dispr": our_settings,
+    "dispr2022": _dispr2022_settings,
+    "shapr": _shapr_settings(0.0),
+    "shapr-topo": _shapr_settings(PUBLISHED_TOPOLOGY_WEIGHT),
+}
+"""Settings of each method's training, a dataclass, from those named and the weights to start from."""
+
+
+def weights_to_start_from(init: str) -> Checkpoint:
+    """Read our own weights: ``default`` means those that are shipped."""
+    from dispr_cli.diffusion.checkpoint import load_denoiser
+
+    return load_denoiser(None if init == "default" else Path(init))
 
 
 def _train_ours(job: TrainingJob) -> None:
-    from dispr_cli.diffusion.checkpoint import load_denoiser
     from dispr_cli.diffusion.device import choose_autocast, choose_device
     from dispr_cli.diffusion.processes import joined
-    from dispr_cli.diffusion.training_run import train_denoiser
+    from dispr_cli.diffusion.training_run import start_of, train_denoiser
     from dispr_cli.trust_measurement import measure_trust
 
-    config = settings_of(TrainingConfig, job.values)
+    config = our_settings(job.values, job.init)
     device = choose_device(config.device)
     autocast = choose_autocast(device, config.precision)
     start = None
     if job.init is not None:
-        start = load_denoiser(None if job.init == "default" else Path(job.init)).denoiser
+        begun = start_of(weights_to_start_from(job.init))
+        start = job.start(begun.network, begun.known)
     with joined(device) as processes:
         if processes.is_first:
-            job.announce(device, autocast)
+            job.announce(device, autocast, start)
         train_denoiser(
             job.learned,
             job.out,
             config,
-            start.config if start is not None else DenoiserConfig(),
+            start.network.config if start is not None else DenoiserConfig(),
             device=device,
             autocast=autocast is not None,
             held_out=job.held_out,
-            start_from=start,
+            start=start,
             provenance={"data": job.data, "init": job.init or "random"},
             events=job.heard(),
-            finish=partial(measure_trust, job.out, job.learned, job.held_out, device, job.events.message),
+            finish=lambda kept: measure_trust(job.out, job.learned, kept, device, job.events.message),
             processes=processes,
         )
 
 
 def _train_dispr2022(job: TrainingJob) -> None:
-    from dispr_cli.baselines.dispr2022.settings import Dispr2022Config
     from dispr_cli.baselines.dispr2022.training import train_dispr2022
     from dispr_cli.baselines.dispr2022.weights import load_dispr2022
     from dispr_cli.diffusion.device import choose_autocast, choose_device
+    from dispr_cli.diffusion.known_cells import known_cells
 
     if job.init == "default":
         raise ConfigError(
             "--init default means our own weights; dispr2022 starts from a FILE of its own, or nothing"
         )
-    config = settings_of(Dispr2022Config, job.values)
+    config = _dispr2022_settings(job.values, job.init)
     device = choose_device(config.device)
     autocast = choose_autocast(device, config.precision)
-    job.announce(device, autocast)
+    start = None
+    if job.init is not None:
+        begun = load_dispr2022(Path(job.init))
+        start = job.start(begun.network, known_cells(begun.provenance, begun.sha256, Path(job.init)))
+    job.announce(device, autocast, start)
     train_dispr2022(
         job.learned,
         job.out,
@@ -194,20 +182,19 @@ def _train_dispr2022(job: TrainingJob) -> None:
         device=device,
         autocast=autocast is not None,
         held_out=job.held_out,
-        start_from=None if job.init is None else load_dispr2022(Path(job.init)).network,
+        start=start,
         provenance={"method": "dispr2022", "data": job.data, "init": job.init or "random"},
         events=job.heard(),
     )
 
 
-def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob], None]:
+def _train_shapr(method: str) -> Callable[[TrainingJob], None]:
     def train(job: TrainingJob) -> None:
-        from dispr_cli.baselines.shapr.settings import ShaprConfig
         from dispr_cli.baselines.shapr.training import train_shapr
         from dispr_cli.diffusion.device import choose_autocast, choose_device
 
         _refuse_init(method, job)
-        config = settings_of(ShaprConfig, {"topology_weight": topology_weight, **job.values})
+        config = SETTINGS[method](job.values, None)
         device = choose_device(config.device)
         autocast = choose_autocast(device, config.precision)
         job.announce(device, autocast)
@@ -227,11 +214,13 @@ def _train_shapr(method: str, topology_weight: float) -> Callable[[TrainingJob],
 
 def _remember_cells(job: TrainingJob) -> None:
     from dispr_cli.baselines.nearest import make_bank
+    from dispr_cli.diffusion.known_cells import NOTHING
+    from dispr_cli.diffusion.resumable_run import facts_of_cells, never_learned
 
     _refuse_init("nearest", job)
-    held_out = () if job.held_out is None else job.held_out.names
-    facts = {"method": "nearest", "data": job.data, "cells": len(job.learned)}
-    make_bank(job.learned, held_out).save(job.out, facts)
+    kept = never_learned(NOTHING, job.learned, job.held_out)
+    facts = {"method": "nearest", "data": job.data, **facts_of_cells(NOTHING, job.learned, kept)}
+    make_bank(job.learned, tuple(facts["held_out"])).save(job.out, facts)
 
 
 def _refuse_init(method: str, job: TrainingJob) -> None:
@@ -242,8 +231,8 @@ def _refuse_init(method: str, job: TrainingJob) -> None:
 TRAINED: Mapping[str, Callable[[TrainingJob], None]] = {
     "dispr": _train_ours,
     "dispr2022": _train_dispr2022,
-    "shapr": _train_shapr("shapr", 0.0),
-    "shapr-topo": _train_shapr("shapr-topo", PUBLISHED_TOPOLOGY_WEIGHT),
+    "shapr": _train_shapr("shapr"),
+    "shapr-topo": _train_shapr("shapr-topo"),
     "nearest": _remember_cells,
 }
 """How each method is trained, by name; the others learn nothing."""

@@ -17,6 +17,7 @@ from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.held_out import HeldOutMethod
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.methods import METHODS, MethodOptions, load_method
+from dispr_cli.study.networks import NetworkRecord, network_of
 
 
 def cell(name: str) -> Cell:
@@ -51,6 +52,16 @@ def test_each_cell_goes_to_the_network_that_never_saw_it() -> None:
     assert method.identity()["held_out_weights"] == {"a": "1", "b": "2"}
     with pytest.raises(WeightsError, match="cell w: was held out of none of the 2 trainings"):
         method.reconstruct([cell("w")], 1, seed=0)
+
+
+def test_of_several_networks_that_may_draw_a_cell_the_one_recorded_draws_it() -> None:
+    kept = {"a": ["x", "y"], "b": ["y", "z"]}
+    method = HeldOutMethod({"a": Constant(1), "b": Constant(2)}, kept)
+    records = {name: NetworkRecord(frozenset(cells)) for name, cells in kept.items()}
+    for name in "xyz":
+        drawn = method.reconstruct([cell(name)], 1, seed=0).max()
+        assert {"a": 1, "b": 2}[network_of(name, records) or ""] == drawn
+    assert method.covered == {"x", "y", "z"}
 
 
 def test_networks_that_say_nothing_of_held_out_cells_are_refused() -> None:

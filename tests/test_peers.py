@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from dispr_cli.baselines.shapr.method import load_shapr
+from dispr_cli.diffusion.training_facts import read_training_facts
 from dispr_cli.errors import ConfigError
 from dispr_cli.peers import PeerStudy, compare_peers, parse_folders
 from dispr_cli.volumes.store import open_store
+from tests.diffusion.tiny import TINY
 
 
 class Listener:
@@ -65,6 +67,19 @@ def test_every_cell_is_tried_once_by_a_network_that_never_saw_it(
     assert not any("training fold" in text for text in again.said)
     after = np.stack([open_store(tmp_path / "shapr.zarr").read(name) for name in sorted(found.classes)])
     np.testing.assert_array_equal(before, after)
+
+
+def test_our_own_folds_stand_beside_the_files_that_lie_with_them(
+    phantom_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispr_cli.training.DenoiserConfig", lambda: TINY)
+    short = {"num_examples": 2, "batch_size": 2}
+    study = PeerStudy(methods=("inflate", "dispr"), num_folds=2, num_samples=1, settings={"dispr": short})
+    found = compare_peers(phantom_folder, tmp_path, study, Listener())
+    assert (tmp_path / "weights/dispr/fold0.trust.json").exists()
+    assert len(found.classes) == 7
+    held = [read_training_facts(tmp_path / f"weights/dispr/fold{k}.safetensors").held_out for k in range(2)]
+    assert held[0] | held[1] == set(found.classes)
 
 
 def test_volumes_drawn_elsewhere_stand_beside_the_others(phantom_folder: Path, tmp_path: Path) -> None:

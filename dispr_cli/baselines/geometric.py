@@ -122,8 +122,8 @@ class GeometricMethod:
         return "CPU (geometry of the mask; the same shape for every sample)"
 
     def identity(self) -> dict[str, Any]:
-        """Name and variant decide everything."""
-        return {"method": self.name, "variant": self.variant, "deterministic": True}
+        """Name and variant decide everything; no cell was learned from."""
+        return {"method": self.name, "variant": self.variant, "deterministic": True, "learns": False}
 
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Shape of each cell, repeated for each sample; ``seed`` plays no part. An empty mask stays empty."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dispr_cli.commands.options import Device, Precision, Quiet, Threads
-from dispr_cli.config import METHODS, TrainingConfig
+from dispr_cli.config import FINE_TUNING_RATE, METHODS, TrainingConfig
 from dispr_cli.errors import ConfigError
 
 _DEFAULT = TrainingConfig()
@@ -32,6 +32,10 @@ def train(
             "--init", help="Start from the shipped weights (default) or from a file.", metavar="WEIGHTS"
         ),
     ] = None,
+    never_seen: Annotated[
+        bool,
+        typer.Option("--never-seen", help="You say that the weights of --init saw none of these cells."),
+    ] = False,
     settings: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--config", help="TOML file with any of the settings below; options win."),
@@ -48,7 +52,10 @@ def train(
     ] = None,
     learning_rate: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help=f"Of AdamW, falling to 0 [{_DEFAULT.learning_rate}].", rich_help_panel=LEARNING),
+        typer.Option(
+            help=f"Of AdamW, falling to 0 [{_DEFAULT.learning_rate}; with --init {FINE_TUNING_RATE}].",
+            rich_help_panel=LEARNING,
+        ),
     ] = None,
     ema_half_life: Annotated[
         Optional[float],  # noqa: UP045
@@ -113,6 +120,7 @@ def train(
     if speaks:
         watch.warn_without_kernels()
     with watch.TrainingProgress(quiet or not speaks) as events:
-        train_on_folder(method, data, out, {**read_settings(settings), **given}, init, events)
+        values = {**read_settings(settings), **given}
+        train_on_folder(method, data, out, values, init, events, never_seen)
     if speaks:
         typer.echo(f"weights: {out}")

@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,17 +50,52 @@ class Checkpoint:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and JSON metadata, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write tensors and JSON metadata, atomically.
+
+    Raises
+    ------
+    WeightsError
+        If there is no room, or the folder cannot be made or written to.
+    """
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    texts = {key: json.dumps(value) for key, value in metadata.items()}
+    with _written_whole(path) as partial:
+        save_file(contiguous, partial, texts)
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file to come, and try to write there.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be written.
+    """
+    with _written_whole(path, kept=False) as partial:
+        partial.write_bytes(b"dispr")
+
+
+@contextmanager
+def _written_whole(path: Path, kept: bool = True) -> Iterator[Path]:
+    """Give a name to write to, which becomes the file's if all goes well and ``kept`` is set."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(contiguous, partial, {key: json.dumps(value) for key, value in metadata.items()})
-        partial.chmod(0o644)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from error
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        if kept:
+            partial.chmod(0o644)
+            partial.replace(path)
+    # safetensors has an error of its own for a full disk.
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WeightsError(
+            f"{path}: cannot be written ({reason}). Make room, or give --out another place."
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

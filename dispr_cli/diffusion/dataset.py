@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from dispr_cli.inputs.cell import GRID, Cell
 
 STEPS_PER_VOXEL = 10
 """Distances are stored in tenths of a voxel: ±12 voxels fit into int8."""
+
+DIGEST_LETTERS = 32
+"""Half of a SHA-256, 128 bits, tells any number of cells apart."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ class TrainingCells:
         return TrainingCells(
             tuple(self.names[i] for i in index), self.distance[index], self.outline[index], self.image[index]
         )
+
+    def digests(self) -> tuple[str, ...]:
+        """Digest of each cell's mask and image: two cells are the same one if theirs are equal."""
+        planes = zip(self.outline, self.image, strict=True)
+        return tuple(
+            hashlib.sha256(np.packbits(outline > 0).tobytes() + image.tobytes()).hexdigest()[:DIGEST_LETTERS]
+            for outline, image in planes
+        )
+
+    def fingerprint(self) -> str:
+        """Digest of everything: names, images, masks and shapes, in order."""
+        digest = hashlib.blake2b("\0".join(self.names).encode(), digest_size=16)
+        for array in (self.distance, self.outline, self.image):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def examples(self, index: NDArray[np.integer], device: torch.device) -> Examples:
         """Cells ``index`` as a batch on a device."""

@@ -7,6 +7,7 @@ interrupted goes on as if it had not been.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
 from dispr_cli.diffusion.resumable_run import Progress
 from dispr_cli.diffusion.schedule import flow_time
-from dispr_cli.diffusion.training_state import TrainingState
+from dispr_cli.diffusion.training_state import Origin, TrainingState
 from dispr_cli.errors import ConfigError, WeightsError
 
 MOST_WEIGHT = 10.0
@@ -67,7 +68,8 @@ class Trainer:
             )
         self.processes = processes
         self.odds = torch.ones(len(cells)) if odds is None else torch.from_numpy(odds).float()
-        self.num_cells, self.resident = len(cells), cells.resident(device)
+        self.odds_digest = None if odds is None else hashlib.sha256(odds.tobytes()).hexdigest()
+        self.resident = cells.resident(device)
         self.config, self.device, self.autocast = config, device, autocast
         # Shapes stay the same, so it pays to let cuDNN try its kernels.
         torch.backends.cudnn.benchmark = True
@@ -198,25 +200,26 @@ class Trainer:
             current: list[torch.Tensor] = list(self.denoiser.parameters())
             torch._foreach_lerp_(averages, current, 1.0 - keep)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, origin: Origin) -> None:
         """Write everything that is needed to go on."""
-        self._state().save(path, self.step)
+        self._state(origin).save(path, self.step)
 
-    def resume(self, path: Path) -> None:
+    def resume(self, path: Path, origin: Origin) -> None:
         """Go on from what :meth:`save` wrote.
 
         Raises
         ------
         WeightsError
-            If the file is damaged or belongs to a training with other settings.
+            If the file is damaged or belongs to a training with other settings, cells or start.
         """
-        self.step = self._state().resume(path)
+        self.step = self._state(origin).resume(path)
 
-    def _state(self) -> TrainingState:
+    def _state(self, origin: Origin) -> TrainingState:
         run = {
             "training": dataclasses.asdict(self.config),
             "denoiser": dataclasses.asdict(self.denoiser.config),
-            "cells": self.num_cells,
+            "odds": self.odds_digest,
+            **origin.as_json(),
         }
         networks = {"denoiser": self.denoiser, "average": self.average}
         return TrainingState(STATE_FORMAT, networks, {"optimizer": self.optimizer}, run)

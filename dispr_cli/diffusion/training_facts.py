@@ -13,6 +13,10 @@ from safetensors import SafetensorError, safe_open
 
 from dispr_cli.errors import WeightsError
 
+SUFFIX = ".safetensors"
+UNFINISHED = f".state{SUFFIX}"
+"""How the file ends that keeps the state of a training which is not done."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
@@ -57,11 +61,32 @@ def read_all_training_facts(paths: Iterable[Path]) -> list[TrainingFacts]:
     """Read the facts of several files; a folder stands for the ``.safetensors`` files in it, by name."""
     files: list[Path] = []
     for path in paths:
-        inside = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        inside = weights_in(path) if path.is_dir() else [path]
         if not inside:
             raise WeightsError(f"{path}: holds no .safetensors file; expected the weights of each fold.")
-        files += [file for file in inside if not file.name.endswith(".state.safetensors")]
+        files += inside
     return [read_training_facts(file) for file in files]
+
+
+def weights_in(folder: Path, name: str = "*") -> list[Path]:
+    """List the finished weights in a folder, by name; what lies beside them is left out."""
+    return [path for path in sorted(folder.glob(f"{name}{SUFFIX}")) if not path.name.endswith(UNFINISHED)]
+
+
+def fold_files(folder: Path) -> list[Path]:
+    """List the weights of each fold, ``fold0.safetensors`` and so on.
+
+    Raises
+    ------
+    WeightsError
+        If there are none.
+    """
+    files = weights_in(folder, "fold*")
+    if not files:
+        raise WeightsError(
+            f"{folder}: is a folder without weights of folds; expected fold0{SUFFIX} and so on."
+        )
+    return files
 
 
 def _names(provenance: Any) -> frozenset[str] | None:

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
-from dispr_cli.diffusion.checkpoint import save_denoiser
+from dispr_cli.diffusion.checkpoint import Checkpoint, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
-from dispr_cli.diffusion.resumable_run import HeldOut, TrainingEvents, run_resumably
+from dispr_cli.diffusion.resumable_run import HeldOut, Start, TrainingEvents, run_resumably
 from dispr_cli.diffusion.sampler import sample_ddim
 from dispr_cli.diffusion.schedule import log_sigmas
 from dispr_cli.diffusion.training import Trainer
@@ -34,11 +35,11 @@ def train_denoiser(
     device: torch.device,
     autocast: bool = False,
     held_out: TrainingCells | None = None,
-    start_from: VolumeDenoiser | None = None,
+    start: Start | None = None,
     odds: NDArray[np.floating] | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
-    finish: Callable[[], object] = lambda: None,
+    finish: Callable[[TrainingCells | None], object] = lambda held_out: None,
     until: float = float("inf"),
     processes: Processes = ALONE,
 ) -> bool:
@@ -52,14 +53,14 @@ def train_denoiser(
         File of the weights; the state of an unfinished run lies beside it.
     held_out
         Cells for the metrics; never trained on.
-    start_from
-        Weights to begin with.
+    start
+        Weights to begin with, from :func:`start_of`; random ones if None.
     odds
         (len(cells),) relative odds of each cell to be drawn; equal if None.
     provenance
         Written into the file, beside what this function knows.
     finish
-        Called when the weights are written, see :func:`run_resumably`.
+        Called when the weights are written, with the cells that they never saw, see :func:`run_resumably`.
     until
         Value of ``time.monotonic()`` at which to stop and save.
     processes
@@ -70,21 +71,30 @@ def train_denoiser(
     Whether the training is complete.
     """
     trainer = Trainer(cells, config, denoiser_config, device, autocast, odds, processes)
+    if start is not None:
+        start.network.place(device)
     return run_resumably(
         trainer,
         out,
         config,
         write=lambda facts: save_denoiser(out, trainer.average, facts),
-        begin=lambda: None if start_from is None else trainer.start_from(start_from),
-        validate=lambda held: validate(trainer.average, held, device),
+        begin=lambda: None if start is None else trainer.start_from(start.network),
+        validate=lambda network, held: validate(network, held, device),
         cells=cells,
         held_out=held_out,
+        start=start,
         provenance=provenance,
         events=events,
         finish=finish,
         until=until,
         processes=processes,
     )
+
+
+def start_of(checkpoint: Checkpoint) -> Start:
+    """Let a training begin with weights from a file."""
+    known = known_cells(checkpoint.provenance, checkpoint.sha256, checkpoint.path)
+    return Start(checkpoint.denoiser, known)
 
 
 def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.device) -> HeldOut:
@@ -114,6 +124,7 @@ def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.de
         float(_iou(drawn[0], truth).mean()),
         float(((volume - true_volume).abs() / true_volume).mean()),
         float(_iou(drawn[0], drawn[1]).mean()),
+        count,
     )
 
 

@@ -14,6 +14,28 @@ from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.errors import WeightsError
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a training is made of beside its settings; a state of another origin is not gone on from.
+
+    Attributes
+    ----------
+    learned, held_out
+        Digest of all that is known of the cells, names, pixels and shapes
+        (:meth:`dispr_cli.diffusion.dataset.TrainingCells.fingerprint`); None where there are none.
+    start
+        SHA-256 of the weights it starts from; None for random ones.
+    """
+
+    learned: str
+    held_out: str | None = None
+    start: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the digests by name."""
+        return {"learned": self.learned, "held_out": self.held_out, "start": self.start}
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """What has to be kept of a training for it to go on as if it had not been stopped.
@@ -25,7 +47,7 @@ class TrainingState:
     networks, optimizers
         By a name without a dot; their state is read into them.
     run
-        Settings and cells as JSON; a file with others is of another training.
+        Settings, cells and start as JSON, see :data:`_OTHER`; a file with others is of another training.
     """
 
     format: str
@@ -58,10 +80,10 @@ class TrainingState:
             If the file is damaged or belongs to a training with other settings.
         """
         tensors, metadata = read_tensors(path, self.format)
-        if metadata["run"] != self._as_json():
+        if others := _differences(metadata.get("run"), self._as_json()):
             raise WeightsError(
-                f"{path}: belongs to a training with other settings or cells. Remove it to start anew, "
-                "or give --out another name."
+                f"{path}: belongs to a training with other {', other '.join(others)}. Give the same to "
+                "go on, remove it to start anew, or give --out another name."
             )
         parts: dict[str, dict[str, torch.Tensor]] = {}
         for name, value in tensors.items():
@@ -81,3 +103,21 @@ class TrainingState:
     def _as_json(self) -> Any:
         # Through JSON and back, tuples become lists: compare what a file would hold.
         return json.loads(json.dumps(self.run))
+
+
+_OTHER = {
+    "learned": "cells to learn from",
+    "held_out": "held-out cells",
+    "start": "weights to start from",
+    "odds": "odds of its cells",
+}
+"""What the parts of a run are called; all others are settings."""
+
+
+def _differences(kept: Any, now: Mapping[str, Any]) -> list[str]:
+    if not isinstance(kept, dict):
+        return ["settings"]
+    differing = [
+        key for key in {**now, **kept} if kept.get(key) != now.get(key) or (key in kept) != (key in now)
+    ]
+    return list(dict.fromkeys(_OTHER.get(key, "settings") for key in differing))

@@ -28,9 +28,6 @@ from dispr_cli.volumes.store import VolumeStore, open_store
 FILES_IN_A_UNIT = 32
 """Shapes of a folder that are measured and saved together."""
 
-UNTRAINED = ("cylinder", "ellipsoid", "inflation")
-"""Methods that learn from no cell."""
-
 
 @dataclass(frozen=True, slots=True)
 class ShapeRef:
@@ -328,7 +325,7 @@ def _networks_of(
     """Say of each network behind a store what it has seen."""
     method = str(store.configuration.get("method", "unknown"))
     together = store.configuration.get("weights_sha256")
-    if together is None and method in UNTRAINED:
+    if together is None and store.configuration.get("learns") is False:
         return {method: NetworkRecord(None, True, f"{method} learns from no cell")}
     single = [str(digest) for digest in (store.configuration.get("held_out_weights") or {}).values()]
     if not single or not all(facts.get(digest) for digest in single):

@@ -45,5 +45,8 @@ class NetworkRecord:
 
 
 def network_of(cell: str, networks: Mapping[str, NetworkRecord]) -> str | None:
-    """Find the first of several networks that was not trained on a cell; None if there is none."""
+    """Find the first of several networks that was not trained on a cell; None if there is none.
+
+    The one rule of who draws a cell, and of who is recorded to have drawn it.
+    """
     return next((name for name, record in networks.items() if record.may_serve([cell])), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from dispr_cli.errors import WeightsError
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.study.splits import network_folds
 from dispr_cli.whole_study.settings import Machine, StudyConfig, StudyEvents
+
+if TYPE_CHECKING:
+    from dispr_cli.diffusion.dataset import TrainingCells
 
 
 def given_networks(weights: Path, cells: Sequence[str]) -> list[Path]:
@@ -24,11 +27,9 @@ def given_networks(weights: Path, cells: Sequence[str]) -> list[Path]:
     ConfigError
         If a cell was kept from none of them.
     """
-    from dispr_cli.diffusion.training_facts import read_training_facts
+    from dispr_cli.diffusion.training_facts import fold_files, read_training_facts
 
-    files = sorted(path for path in weights.glob("fold*.safetensors") if ".state." not in path.name)
-    if not files:
-        raise WeightsError(f"{weights}: holds no fold0.safetensors, fold1.safetensors and so on.")
+    files = fold_files(weights)
     facts = [read_training_facts(path) for path in files]
     network_folds(cells, {fact.sha256: NetworkRecord(fact.held_out) for fact in facts}, 1)
     return files
@@ -68,13 +69,14 @@ def trained_networks(
     if not missing:
         return files
     from dispr_cli.diffusion.folder import read_training_cells
-    from dispr_cli.training import TRAINED, TrainingJob
+    from dispr_cli.training import TRAINED
+    from dispr_cli.training_job import TrainingJob
 
-    if init is not None and not config.never_seen:
-        _refuse_known_cells(init, [cell for fold in folds for cell in fold])
     cells = read_training_cells(
         data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
     )
+    if init is not None and not config.never_seen:
+        _refuse_known_cells(init, cells.select(np.flatnonzero(np.isin(cells.names, np.concatenate(folds)))))
     values: dict[str, Any] = {"num_examples": config.num_examples, "seed": config.seed}
     values |= {"device": machine.device, "precision": machine.precision}
     for fold in missing:
@@ -83,16 +85,19 @@ def trained_networks(
         learned, kept_out = cells.select(np.flatnonzero(~held)), cells.select(np.flatnonzero(held))
         start = None if init is None else str(init)
         with events.training() as watcher:
-            job = TrainingJob(learned, kept_out, files[fold], values, start, data.name, watcher)
-            TRAINED["dispr"](job)
+            folder, known = data.name, config.never_seen
+            TRAINED["dispr"](
+                TrainingJob(learned, kept_out, files[fold], values, start, folder, watcher, known)
+            )
     return files
 
 
-def _refuse_known_cells(init: Path, cells: Sequence[str]) -> None:
-    from dispr_cli.diffusion.training_facts import read_training_facts
+def _refuse_known_cells(init: Path, cells: TrainingCells) -> None:
+    from dispr_cli.diffusion.training_run import start_of
+    from dispr_cli.training import weights_to_start_from
 
-    record = NetworkRecord(read_training_facts(init).held_out)
-    if not record.may_serve(cells):
+    known = start_of(weights_to_start_from(str(init))).known
+    if not known.never_learned(cells).all():
         raise WeightsError(
             f"{init}: does not record that these {len(cells)} cells were kept from its training, so networks "
             "that start from it would leak. Start from others, or say --never-seen if it knows none of them."

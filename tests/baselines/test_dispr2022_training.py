@@ -15,11 +15,14 @@ from dispr_cli.baselines.dispr2022.training import Dispr2022Trainer, train_dispr
 from dispr_cli.baselines.dispr2022.weights import load_dispr2022
 from dispr_cli.diffusion.augmentation import Examples, Randomness
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, state_file
+from dispr_cli.diffusion.known_cells import NOTHING
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, state_file
+from dispr_cli.diffusion.training_state import Origin
 from dispr_cli.errors import ConfigError, WeightsError
 from tests.baselines.tiny2022 import SIDE, TINY, make_network
 
 CPU = torch.device("cpu")
+ORIGIN = Origin("cells")
 SHORT = Dispr2022Config(num_examples=4, batch_size=2)
 
 
@@ -53,22 +56,23 @@ def test_a_resumed_training_ends_in_the_same_weights(cells: TrainingCells, tmp_p
     whole.run(ignore)
     first = Dispr2022Trainer(cells, SHORT, CPU, network=TINY)
     first._take_step()
-    first.save(tmp_path / "state.safetensors")
+    first.save(tmp_path / "state.safetensors", ORIGIN)
     second = Dispr2022Trainer(cells, SHORT, CPU, network=TINY)
-    second.resume(tmp_path / "state.safetensors")
+    second.resume(tmp_path / "state.safetensors", ORIGIN)
     assert second.step == 1
     second.run(ignore)
     assert all(torch.equal(a, b) for a, b in zip(weights_of(whole), weights_of(second), strict=True))
 
 
 def test_another_trainings_state_is_refused(cells: TrainingCells, tmp_path: Path) -> None:
-    Dispr2022Trainer(cells, SHORT, CPU, network=TINY).save(tmp_path / "state.safetensors")
+    Dispr2022Trainer(cells, SHORT, CPU, network=TINY).save(tmp_path / "state.safetensors", ORIGIN)
     other = dataclasses.replace(SHORT, learning_rate=1e-5)
     with pytest.raises(WeightsError, match="other settings"):
-        Dispr2022Trainer(cells, other, CPU, network=TINY).resume(tmp_path / "state.safetensors")
-    fewer = cells.select(np.array([0, 1]))
-    with pytest.raises(WeightsError, match="other settings or cells"):
-        Dispr2022Trainer(fewer, SHORT, CPU, network=TINY).resume(tmp_path / "state.safetensors")
+        Dispr2022Trainer(cells, other, CPU, network=TINY).resume(tmp_path / "state.safetensors", ORIGIN)
+    with pytest.raises(WeightsError, match="other cells to learn from"):
+        Dispr2022Trainer(cells, SHORT, CPU, network=TINY).resume(
+            tmp_path / "state.safetensors", Origin("others")
+        )
 
 
 def test_the_average_follows_at_its_rate(cells: TrainingCells) -> None:
@@ -133,7 +137,7 @@ def test_an_interrupted_run_leaves_its_state(cells: TrainingCells, tmp_path: Pat
 def test_training_can_start_from_other_weights(cells: TrainingCells, tmp_path: Path) -> None:
     out, start = tmp_path / "model.safetensors", make_network(seed=3)
     config = dataclasses.replace(SHORT, num_examples=1, learning_rate=1e-12)
-    train_dispr2022(cells, out, config, device=CPU, start_from=start)
+    train_dispr2022(cells, out, config, device=CPU, start=Start(start, NOTHING))
     for found, given in zip(load_dispr2022(out).network.parameters(), start.parameters(), strict=True):
         torch.testing.assert_close(found, given)
 

@@ -18,11 +18,13 @@ from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import ShaprTrainer, planes_of, train_shapr
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
 from dispr_cli.diffusion.resumable_run import HeldOut, TrainingEvents
+from dispr_cli.diffusion.training_state import Origin
 from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.inputs.cell import Cell
 
 PARITY = Path(__file__).resolve().parents[3] / "shared" / "data" / "parity"
 CPU = torch.device("cpu")
+ORIGIN = Origin("cells")
 
 needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason="../shared/data/parity is not here")
 
@@ -104,15 +106,17 @@ def test_training_learns_and_resumes_to_the_same_weights(tmp_path: Path) -> None
     first = ShaprTrainer(cells, SHORT, CPU)
     for _ in range(2):
         first._take_step()
-    first.save(tmp_path / "state.safetensors")
+    first.save(tmp_path / "state.safetensors", ORIGIN)
     second = ShaprTrainer(cells, SHORT, CPU)
-    second.resume(tmp_path / "state.safetensors")
+    second.resume(tmp_path / "state.safetensors", ORIGIN)
     second.network.train()
     second.run(lambda progress: None)
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(second.network.state_dict()[name], value, rtol=0, atol=0)
     with pytest.raises(WeightsError, match="other settings"):
-        ShaprTrainer(cells, config, CPU).resume(tmp_path / "state.safetensors")
+        ShaprTrainer(cells, config, CPU).resume(tmp_path / "state.safetensors", ORIGIN)
+    with pytest.raises(WeightsError, match="other cells to learn from"):
+        ShaprTrainer(cells, SHORT, CPU).resume(tmp_path / "state.safetensors", Origin("others"))
 
 
 def test_augmentation_is_not_the_same_at_every_step() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -13,14 +15,17 @@ import torch
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, state_file
+from dispr_cli.diffusion.known_cells import KnownCells
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, state_file
 from dispr_cli.diffusion.training import Trainer
 from dispr_cli.diffusion.training_run import train_denoiser
+from dispr_cli.diffusion.training_state import Origin
 from dispr_cli.errors import WeightsError
 from tests.diffusion.tiny import TINY, make_denoiser
 
 SHORT = TrainingConfig(num_examples=16, batch_size=2, warmup=2, ema_half_life=8.0)
 CPU = torch.device("cpu")
+ORIGIN = Origin("cells")
 
 
 def weights_of(trainer: Trainer) -> list[torch.Tensor]:
@@ -45,19 +50,110 @@ def test_a_resumed_training_ends_in_the_same_weights(training_cells: TrainingCel
     first = Trainer(training_cells, SHORT, TINY, CPU)
     for _ in range(3):
         first._take_step()
-    first.save(tmp_path / "state.safetensors")
+    first.save(tmp_path / "state.safetensors", ORIGIN)
     second = Trainer(training_cells, SHORT, TINY, CPU)
-    second.resume(tmp_path / "state.safetensors")
+    second.resume(tmp_path / "state.safetensors", ORIGIN)
     assert second.step == 3
     second.run(ignore)
     assert all(torch.equal(a, b) for a, b in zip(weights_of(whole), weights_of(second), strict=True))
 
 
 def test_another_trainings_state_is_refused(training_cells: TrainingCells, tmp_path: Path) -> None:
-    Trainer(training_cells, SHORT, TINY, CPU).save(tmp_path / "state.safetensors")
+    Trainer(training_cells, SHORT, TINY, CPU).save(tmp_path / "state.safetensors", ORIGIN)
     other = dataclasses.replace(SHORT, learning_rate=1e-5)
     with pytest.raises(WeightsError, match="other settings"):
-        Trainer(training_cells, other, TINY, CPU).resume(tmp_path / "state.safetensors")
+        Trainer(training_cells, other, TINY, CPU).resume(tmp_path / "state.safetensors", ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("names", "cells to learn from"),
+        ("image", "cells to learn from"),
+        ("shape", "cells to learn from"),
+        ("held out", "held-out cells"),
+        ("start", "weights to start from"),
+        ("odds", "odds of its cells"),
+    ],
+)
+def test_a_stopped_training_does_not_go_on_with_anything_else(
+    training_cells: TrainingCells, tmp_path: Path, what: str, message: str
+) -> None:
+    out = tmp_path / "model.safetensors"
+    learned, held = training_cells.select(np.arange(4)), training_cells.select(np.array([4, 5]))
+    start = Start(make_denoiser(), KnownCells(sha256="one"))
+
+    def run(cells: TrainingCells, held_out: TrainingCells, start: Start, odds: np.ndarray) -> bool:
+        return train_denoiser(
+            *(cells, out, SHORT, TINY), device=CPU, held_out=held_out, start=start, odds=odds, until=0.0
+        )
+
+    same = np.ones(4)
+    assert not run(learned, held, start, same)
+    assert not run(learned, held, start, same)
+    other, odds = learned, same
+    if what == "names":
+        other = dataclasses.replace(learned, names=("z", *learned.names[1:]))
+    elif what == "image":
+        other = dataclasses.replace(learned, image=learned.image ^ (np.arange(64) == 3).astype(np.uint8))
+    elif what == "shape":
+        other = dataclasses.replace(learned, distance=learned.distance[[1, 0, 2, 3]])
+    elif what == "held out":
+        held = held.select(np.array([0]))
+    elif what == "start":
+        start = Start(make_denoiser(), KnownCells(sha256="other"))
+    else:
+        odds = np.arange(4.0)
+    with pytest.raises(
+        WeightsError, match=rf"state\.safetensors: belongs to a training with other {message}"
+    ):
+        run(other, held, start, odds)
+
+
+def test_an_interrupt_within_a_step_leaves_no_half_step_behind(
+    training_cells: TrainingCells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str) -> list[torch.Tensor]:
+        out = tmp_path / f"{name}.safetensors"
+        assert train_denoiser(training_cells, out, SHORT, TINY, device=CPU)
+        return list(load_denoiser(out).denoiser.parameters())
+
+    whole, step = run("whole"), torch.optim.AdamW.step
+    for count, interrupt in enumerate(
+        (lambda: os.kill(os.getpid(), signal.SIGINT), lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    ):
+        left = [3]
+
+        def interrupted(self: torch.optim.AdamW, *args, interrupt=interrupt, left=left, **kwargs) -> object:
+            found = step(self, *args, **kwargs)
+            left[0] -= 1
+            if left[0] == 0:
+                interrupt()
+            return found
+
+        monkeypatch.setattr(torch.optim.AdamW, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(f"stopped{count}")
+        monkeypatch.setattr(torch.optim.AdamW, "step", step)
+        # A signal waits for the end of its step, which is kept; an exception within one keeps nothing.
+        assert state_file(tmp_path / f"stopped{count}.safetensors").exists() is (count == 0)
+        assert all(torch.equal(a, b) for a, b in zip(whole, run(f"stopped{count}"), strict=True))
+
+
+def test_the_shipped_weights_are_the_running_average(training_cells: TrainingCells) -> None:
+    config = dataclasses.replace(SHORT, batch_size=2, ema_half_life=0.3, learning_rate=1e-2)
+    trainer = Trainer(training_cells, config, TINY, CPU)
+    first = [p.detach().clone() for p in trainer.denoiser.parameters()]
+    trainer._take_step()
+    second = [p.detach().clone() for p in trainer.denoiser.parameters()]
+    trainer._take_step()
+    third = list(trainer.denoiser.parameters())
+    # Of a half-life of h examples, 0.5 ** (batch / h) is kept in a step; h is a tenth of the examples so far,
+    # at most 0.3: h = 0.2 after 2 of them, 0.3 after 4.
+    kept = 0.5 ** (2 / 0.2), 0.5 ** (2 / 0.3)
+    for average, a, b, c in zip(trainer.average.parameters(), first, second, third, strict=True):
+        after_one = kept[0] * a + (1.0 - kept[0]) * b
+        torch.testing.assert_close(average, kept[1] * after_one + (1.0 - kept[1]) * c, rtol=0, atol=2e-7)
 
 
 def test_cells_without_odds_are_never_drawn(training_cells: TrainingCells) -> None:

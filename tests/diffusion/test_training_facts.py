@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
-from dispr_cli.diffusion.training_facts import read_all_training_facts, read_training_facts
+from dispr_cli.diffusion.training_facts import fold_files, read_all_training_facts, read_training_facts
 from dispr_cli.errors import WeightsError
 from tests.diffusion.tiny import make_denoiser
 
@@ -28,6 +28,8 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
     for name in ("fold1", "fold0", "fold1.state"):
         save_denoiser(tmp_path / f"{name}.safetensors", make_denoiser(), {})
     assert [facts.path.stem for facts in read_all_training_facts([tmp_path])] == ["fold0", "fold1"]
+    (tmp_path / "fold0.trust.json").touch()
+    assert [path.name for path in fold_files(tmp_path)] == ["fold0.safetensors", "fold1.safetensors"]
     (tmp_path / "none").mkdir()
     with pytest.raises(WeightsError, match=r"no \.safetensors file"):
         read_all_training_facts([tmp_path / "none"])

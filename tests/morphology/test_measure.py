@@ -10,6 +10,7 @@ import tifffile
 
 from dispr_cli.errors import CellError, ConfigError, InputError
 from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.methods import load_method
 from dispr_cli.morphology import sources
 from dispr_cli.morphology.measure import in_order, measure_to_table
 from dispr_cli.morphology.sources import find_shapes
@@ -171,7 +172,7 @@ def test_a_store_has_a_row_for_each_sample_and_its_network(tmp_path: Path) -> No
     [
         ({"method": "dispr", "weights_sha256": "abc"}, False, "abc", False),
         ({"method": "dispr", "weights_sha256": "abc"}, True, "abc", True),
-        ({"method": "cylinder"}, False, "cylinder", True),
+        ({"method": "cylinder"}, False, "cylinder", False),
         ({"method": "nearest"}, False, "nearest", False),
         (
             {"method": "dispr", "weights_sha256": "x", "held_out_weights": {"0": "p", "1": "q"}},
@@ -188,6 +189,13 @@ def test_what_is_not_known_of_a_network_is_not_assumed(
     source = find_shapes(tmp_path / "out.zarr", InputSettings(), never_seen=never_seen)
     assert {ref.network for ref in source.unit(0)} == {network}
     assert source.networks[network].may_serve(["a1"]) is serves
+
+
+@pytest.mark.parametrize("name", ["cylinder", "ellipsoid", "inflate"])
+def test_a_method_that_learns_from_no_cell_may_serve_all(tmp_path: Path, name: str) -> None:
+    make_store(tmp_path / "out.zarr", load_method(name).identity())
+    source = find_shapes(tmp_path / "out.zarr", InputSettings())
+    assert source.networks[name].may_serve(["a1", "b1"])
 
 
 def test_each_cell_of_a_held_out_store_has_its_own_network(tmp_path: Path) -> None:

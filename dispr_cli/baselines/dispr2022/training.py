@@ -23,8 +23,8 @@ from dispr_cli.baselines.dispr2022.weights import save_dispr2022
 from dispr_cli.config import SamplerConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Examples, Randomness, augment
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably
-from dispr_cli.diffusion.training_state import TrainingState
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, run_resumably
+from dispr_cli.diffusion.training_state import Origin, TrainingState
 
 STATE_FORMAT = "dispr-dispr2022-training/1"
 
@@ -102,25 +102,25 @@ class Dispr2022Trainer:
             return examples
         return augment(examples, TrainingConfig(), random)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, origin: Origin) -> None:
         """Write everything that is needed to go on."""
-        self._state().save(path, self.step)
+        self._state(origin).save(path, self.step)
 
-    def resume(self, path: Path) -> None:
+    def resume(self, path: Path, origin: Origin) -> None:
         """Go on from what :meth:`save` wrote.
 
         Raises
         ------
         WeightsError
-            If the file is damaged or belongs to a training with other settings.
+            If the file is damaged or belongs to a training with other settings, cells or start.
         """
-        self.step = self._state().resume(path)
+        self.step = self._state(origin).resume(path)
 
-    def _state(self) -> TrainingState:
+    def _state(self, origin: Origin) -> TrainingState:
         run = {
             "training": dataclasses.asdict(self.config),
             "network": dataclasses.asdict(self.network.config),
-            "cells": list(self.cells.names),
+            **origin.as_json(),
         }
         networks = {"network": self.network, "average": self.average}
         return TrainingState(STATE_FORMAT, networks, {"optimizer": self.optimizer}, run)
@@ -135,7 +135,7 @@ def train_dispr2022(
     autocast: bool = False,
     network: NetworkConfig | None = None,
     held_out: TrainingCells | None = None,
-    start_from: PublishedNetwork | None = None,
+    start: Start | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
@@ -154,7 +154,7 @@ def train_dispr2022(
         Shape of the network; the published one if None.
     held_out
         Cells for the metrics, never trained on; the file records their names.
-    start_from
+    start
         Weights to begin with, such as a public checkpoint's; random ones if None.
     provenance
         Written into the file, beside what this function knows.
@@ -168,13 +168,15 @@ def train_dispr2022(
     Whether the training is complete.
     """
     trainer = Dispr2022Trainer(
-        cells, config, device, autocast, start_from.config if start_from is not None else network
+        cells, config, device, autocast, start.network.config if start is not None else network
     )
+    if start is not None:
+        start.network.to(device)
 
     def begin() -> None:
-        if start_from is not None:
-            trainer.network.load_state_dict(start_from.state_dict())
-            trainer.average.load_state_dict(start_from.state_dict())
+        if start is not None:
+            trainer.network.load_state_dict(start.network.state_dict())
+            trainer.average.load_state_dict(start.network.state_dict())
 
     return run_resumably(
         trainer,
@@ -182,9 +184,10 @@ def train_dispr2022(
         config,
         write=lambda facts: save_dispr2022(out, trainer.average, facts),
         begin=begin,
-        validate=lambda held: validate(trainer.average, held, device),
+        validate=lambda network, held: validate(network, held, device),
         cells=cells,
         held_out=held_out,
+        start=start,
         provenance=provenance,
         events=events,
         until=until,
@@ -213,6 +216,7 @@ def validate(network: PublishedNetwork, held_out: TrainingCells, device: torch.d
         float(_iou(first, true).mean()),
         float(((volume - true_volume).abs() / true_volume).mean()),
         float(_iou(first, second).mean()),
+        count,
     )
 
 

@@ -19,8 +19,8 @@ from dispr_cli.baselines.shapr.topology import topological_loss
 from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents, run_resumably
-from dispr_cli.diffusion.training_state import TrainingState
+from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, run_resumably
+from dispr_cli.diffusion.training_state import Origin, TrainingState
 
 FORMAT = "dispr-shapr/1"
 STATE_FORMAT = "dispr-shapr-training/1"
@@ -123,22 +123,22 @@ class ShaprTrainer:
         """The network itself: SHAPR keeps no running average."""
         return self.network
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, origin: Origin) -> None:
         """Write everything that is needed to go on."""
-        self._state().save(path, self.step)
+        self._state(origin).save(path, self.step)
 
-    def resume(self, path: Path) -> None:
+    def resume(self, path: Path, origin: Origin) -> None:
         """Go on from what :meth:`save` wrote.
 
         Raises
         ------
         WeightsError
-            If the file is damaged or belongs to a training with other settings.
+            If the file is damaged or belongs to a training with other settings, cells or start.
         """
-        self.step = self._state().resume(path)
+        self.step = self._state(origin).resume(path)
 
-    def _state(self) -> TrainingState:
-        run = {"training": dataclasses.asdict(self.config), "cells": len(self.cells)}
+    def _state(self, origin: Origin) -> TrainingState:
+        run = {"training": dataclasses.asdict(self.config), **origin.as_json()}
         networks = {"network": self.network, "discriminator": self.discriminator}
         optimizers = {"optimizer": self.optimizer, "judge": self.judge}
         return TrainingState(STATE_FORMAT, networks, optimizers, run)
@@ -152,7 +152,7 @@ def train_shapr(
     device: torch.device,
     autocast: bool = False,
     held_out: TrainingCells | None = None,
-    start_from: ShapeNetwork | None = None,
+    start: Start | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
@@ -169,8 +169,8 @@ def train_shapr(
         Compute in bfloat16 where that is safe.
     held_out
         Cells for the metrics, never trained on; the file records their names.
-    start_from
-        Network to begin with; random weights if None.
+    start
+        Weights to begin with; random ones if None.
     events
         Who is told how it goes.
     until
@@ -181,10 +181,12 @@ def train_shapr(
     Whether the training is complete.
     """
     trainer = ShaprTrainer(cells, config, device, autocast)
+    if start is not None:
+        start.network.to(device)
 
     def begin() -> None:
-        if start_from is not None:
-            trainer.network.load_state_dict(start_from.state_dict())
+        if start is not None:
+            trainer.network.load_state_dict(start.network.state_dict())
 
     def write(facts: dict[str, Any]) -> None:
         write_tensors(out, dict(trainer.network.state_dict()), {"format": FORMAT, "provenance": facts})
@@ -195,9 +197,10 @@ def train_shapr(
         config,
         write=write,
         begin=begin,
-        validate=lambda held: validate(trainer.network, held, device),
+        validate=lambda network, held: validate(network, held, device),
         cells=cells,
         held_out=held_out,
+        start=start,
         provenance=provenance,
         events=events,
         until=until,
@@ -215,4 +218,5 @@ def validate(network: ShapeNetwork, held_out: TrainingCells, device: torch.devic
     space, true = (1, 2, 3, 4), examples.distance > 0
     volume, true_volume = (inside.sum(space).double() for inside in (found, true))
     overlap = (found & true).sum(space) / (found | true).sum(space).clamp_min(1)
-    return HeldOut(float(overlap.mean()), float(((volume - true_volume).abs() / true_volume).mean()), 1.0)
+    error = ((volume - true_volume).abs() / true_volume).mean()
+    return HeldOut(float(overlap.mean()), float(error), 1.0, len(held_out))

@@ -1,0 +1,139 @@
+"""What every method's training is given, and what is said of it to whoever follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from dispr_cli.diffusion.dataset import TrainingCells
+    from dispr_cli.diffusion.known_cells import KnownCells
+    from dispr_cli.diffusion.resumable_run import HeldOut, Start, TrainingEvents
+
+
+class TrainingWatcher(Protocol):
+    """Who follows a training."""
+
+    def message(self, text: str) -> None:
+        """Take a sentence worth knowing."""
+
+    def progress(self, step: Any) -> None:
+        """Take one optimiser step, see :class:`dispr_cli.diffusion.resumable_run.Progress`."""
+
+    def held_out(self, step: Any, metrics: Any) -> None:
+        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.resumable_run.HeldOut`."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What every method's training is given.
+
+    Attributes
+    ----------
+    learned, held_out
+        Cells to learn from, and cells kept out of the training for the metrics.
+    out
+        Weights to write.
+    values
+        Settings by name: those of a TOML file, then those of the command line.
+    init
+        Weights to start from: ``default``, a path, or None for random ones.
+    data
+        Name of the folder, for the record.
+    events
+        Who is told how it goes.
+    never_seen
+        The user says that the weights to start from learned from none of the held-out cells.
+    """
+
+    learned: TrainingCells
+    held_out: TrainingCells | None
+    out: Path
+    values: Mapping[str, Any]
+    init: str | None
+    data: str
+    events: TrainingWatcher
+    never_seen: bool = False
+
+    def start(self, network: Any, known: KnownCells) -> Start:
+        """Begin with weights that know some cells, as far as the user does not know better."""
+        from dispr_cli.diffusion.resumable_run import Start
+
+        if self.never_seen and self.held_out is not None:
+            known = known.unaware_of(self.held_out)
+        return Start(network, known)
+
+    def announce(
+        self, device: torch.device, autocast: torch.dtype | None, start: Start | None = None
+    ) -> None:
+        """Say how many cells are learned from, on what, and which of the others are not new to the start."""
+        from dispr_cli.diffusion.device import describe
+        from dispr_cli.diffusion.known_cells import NOTHING
+        from dispr_cli.diffusion.resumable_run import never_learned
+
+        held = 0 if self.held_out is None else len(self.held_out)
+        self.events.message(
+            f"{len(self.learned)} cells to learn from, {held} held out; {describe(device, autocast)}"
+        )
+        known = NOTHING if start is None else start.known
+        kept = never_learned(known, self.learned, self.held_out)
+        if lost := held - (0 if kept is None else len(kept)):
+            self.events.message(_not_new(known, lost, held))
+
+    def heard(self) -> TrainingEvents:
+        """Whom a training tells what."""
+        from dispr_cli.diffusion.resumable_run import TrainingEvents
+
+        say = self.events.message
+        return TrainingEvents(
+            self.events.progress,
+            self.events.held_out,
+            resumed=lambda examples: say(f"going on after {examples:,} examples"),
+            before=lambda metrics: say(f"before training: {_written(metrics)}"),
+            after=lambda before, metrics: say(_compared(before, metrics)),
+            stopping=lambda: say("stopping after this step; Ctrl-C again ends at once, without saving"),
+        )
+
+
+def _not_new(known: KnownCells, lost: int, held: int) -> str:
+    if known.sha256 is None:
+        who = "the cells to learn from hold, under other names,"
+    elif known.learned is None:
+        who = "the weights to start from do not record that they were kept from"
+    else:
+        who = "the weights to start from have learned from"
+    if lost < held:
+        return f"{who} {lost} of the {held} held-out cells: these count as held out nowhere"
+    said = "; give --never-seen if you know that they saw none" if known.learned is None else ""
+    return (
+        f"{who} all {held} held-out cells: metrics are of cells that may have been seen, none is recorded as "
+        f"held out, and no interval of volume and surface can be calibrated{said}"
+    )
+
+
+def _written(metrics: HeldOut) -> str:
+    error = f"volume error {100 * metrics.volume_error:.1f} %"
+    return f"IoU {metrics.iou:.3f}, {error} ({metrics.num_cells} held-out cells)"
+
+
+def _compared(before: HeldOut, after: HeldOut) -> str:
+    """Say whether a training was worth it, with the numbers and of how many cells."""
+    gained = (after.iou - before.iou, before.volume_error - after.volume_error)
+    if max(gained) <= 0.0 > min(gained):
+        verdict = (
+            "worse than the weights it started from: use those, or learn from more cells, from more "
+            "examples, or with a lower --learning-rate"
+        )
+    elif min(gained) >= 0.0 < max(gained):
+        verdict = "better than the weights it started from"
+    else:
+        verdict = "neither better nor worse than the weights it started from"
+    return (
+        f"after training: IoU {after.iou:.3f} (before: {before.iou:.3f}), volume error "
+        f"{100 * after.volume_error:.1f} % (before: {100 * before.volume_error:.1f} %), {after.num_cells} "
+        f"held-out cells: {verdict}"
+    )
