@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-NATIVE := CMakeLists.txt setup.py $(wildcard csrc/*.cpp csrc/kernels/*)
+NATIVE := CMakeLists.txt setup.py $(wildcard csrc/*.h csrc/*.cpp csrc/kernels/*)
 
 .PHONY: demo test test-gpu bench-gpu lint format clean
 

@@ -50,10 +50,6 @@ struct OnCuda {
     const Launch launch(x, cuda::group_norm_backward_workspace(args.shape, args.storage));
     cuda::group_norm_backward(args, launch.workspace.data(), launch.stream);
   }
-  static void run(const Tensor& x, const NormalNoise& args) {
-    const Launch launch(x, 0);
-    cuda::normal_noise(args, launch.stream);
-  }
 
  private:
   // x's device made current while it lives, torch's stream on it, and memory to work in.
@@ -95,8 +91,7 @@ const bool registered = [] {
                        {"norm_convolve_packed", norm_convolve_packed<OnCpu>}});
 #ifdef DISPR_CUDA
   register_for("CUDA", {{"compiled_group_norm_silu", group_norm_silu<OnCuda>},
-                        {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>},
-                        {"compiled_normal_noise", normal_noise<OnCuda>}});
+                        {"compiled_group_norm_silu_backward", group_norm_silu_backward<OnCuda>}});
 #endif
   return true;
 }();

@@ -1,7 +1,11 @@
-// How the binding lays tensors out for the kernels, and hands the results back in the caller's own layout.
+// How the binding checks tensors and lays them out for the kernels, and hands results back in the caller's own layout.
+//
+// A kernel trusts its pointers and sizes: whatever an operator is handed is checked here first, or in `Input`'s terms in
+// ops.h. An operator takes over all its tensors before the first check, so that none is left to nobody when one fails.
 #pragma once
 
 #include <initializer_list>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,12 +16,42 @@ namespace dispr {
 
 using Sizes = std::vector<int64_t>;
 
-inline Storage storage_of(int32_t dtype) {
+// An argument of an operator, as errors name it.
+struct Argument {
+  const char *op, *name;
+};
+
+[[noreturn]] inline void refuse(const Argument& of, const std::string& why) {
+  throw std::runtime_error(std::string(of.op) + ": " + of.name + " " + why);
+}
+
+inline std::string text(const Sizes& sizes) {
+  std::string joined;
+  for (const int64_t size : sizes) joined += (joined.empty() ? "" : ", ") + std::to_string(size);
+  return "(" + joined + ")";
+}
+
+inline Storage storage_of(int32_t dtype, const Argument& of) {
   if (dtype == aoti_torch_dtype_float32()) return Storage::float32;
   if (dtype == aoti_torch_dtype_bfloat16()) return Storage::bfloat16;
   if (dtype == aoti_torch_dtype_float16()) return Storage::float16;
   if (dtype == aoti_torch_dtype_float64()) return Storage::float64;
-  throw std::runtime_error("dispr kernels: x must be float32, bfloat16, float16 or float64");
+  refuse(of, "is of another type than float32, bfloat16, float16 or float64");
+}
+
+inline void check_shape(const Tensor& tensor, const Sizes& expected, const Argument& of) {
+  const Sizes sizes = tensor.sizes();
+  if (sizes != expected) refuse(of, "has shape " + text(sizes) + ", expected " + text(expected));
+}
+
+inline void check_device(const Tensor& tensor, const Tensor& x, const Argument& of) {
+  if (tensor.device_type() != x.device_type() || tensor.device_index() != x.device_index())
+    refuse(of, "is not on the device of the first argument");
+}
+
+inline void check_range(int64_t value, int64_t least, int64_t most, const Argument& of) {
+  if (value < least || value > most)
+    refuse(of, "is " + std::to_string(value) + ", expected " + std::to_string(least) + " to " + std::to_string(most));
 }
 
 inline int64_t product(const Sizes& sizes, size_t from = 0) {
@@ -65,32 +99,51 @@ inline Tensor laid_out(Tensor tensor, bool channels_last, int32_t dtype) {
   return copy;
 }
 
-// What a kernel asks of x: any layout, or channels-last; and whether it reads float16, or wants float32 instead.
+// What a kernel asks of x: any layout, or channels-last; whether it reads float16, or wants float32 instead; its axes.
 struct Demands {
   bool channels_last, float16;
+  size_t least_axes, most_axes;
 };
 
 // x as the kernel wants it, and what follows from it for all other tensors.
 struct Input {
+  const char* op;
   Sizes sizes;
   bool channels_last, lay_channels_last;
   int32_t given_dtype, dtype, parameter_dtype;
-  Tensor x;
   Storage storage;
+  Tensor x;
 
-  Input(Tensor&& from, Demands demands)
-      : sizes(from.sizes()),
+  Input(const char* op, Tensor&& from, Demands demands, const char* name = "x")
+      : op(op),
+        sizes(checked_axes(from, demands, {op, name})),
         channels_last(is_channels_last(from)),
         lay_channels_last(channels_last || demands.channels_last),
         given_dtype(from.dtype()),
         dtype(given_dtype == aoti_torch_dtype_float16() && !demands.float16 ? aoti_torch_dtype_float32() : given_dtype),
         parameter_dtype(dtype == aoti_torch_dtype_float64() ? dtype : aoti_torch_dtype_float32()),
-        x(laid_out(std::move(from), lay_channels_last, dtype)),
-        storage(storage_of(dtype)) {}
+        storage(storage_of(dtype, {op, name})),
+        x(laid_out(std::move(from), lay_channels_last, dtype)) {}
 
-  Tensor like_x(Tensor&& tensor) const { return laid_out(std::move(tensor), lay_channels_last, dtype); }
+  Argument argument(const char* name) const { return {op, name}; }
+
+  // Absent tensors stay absent; one that is there is of the given shape, real and floating, and on x's device.
+  void check(const Tensor& tensor, const Sizes& shape, const char* name) const {
+    if (!tensor) return;
+    check_shape(tensor, shape, argument(name));
+    storage_of(tensor.dtype(), argument(name));
+    check_device(tensor, x, argument(name));
+  }
+  Tensor like_x(Tensor&& tensor, const char* name) const { return volume(std::move(tensor), sizes, dtype, name); }
+  Tensor volume(Tensor&& tensor, const Sizes& shape, int32_t as, const char* name) const {
+    check(tensor, shape, name);
+    return laid_out(std::move(tensor), lay_channels_last, as);
+  }
+  Tensor parameter(Tensor&& tensor, const Sizes& shape, const char* name) const {
+    check(tensor, shape, name);
+    return laid_out(std::move(tensor), false, parameter_dtype);
+  }
   Tensor new_like_x() const { return empty_strided(sizes, dense_strides(sizes, lay_channels_last), dtype, x); }
-  Tensor parameter(Tensor&& tensor) const { return laid_out(std::move(tensor), false, parameter_dtype); }
   Tensor new_parameter(const Sizes& shape) const {
     return empty_strided(shape, dense_strides(shape, false), parameter_dtype, x);
   }
@@ -100,13 +153,25 @@ struct Input {
       const Sizes sizes = tensor.sizes();
       const Sizes strides = dense_strides(sizes, channels_last);
       Tensor copy = empty_strided(sizes, strides, given_dtype, x);
-      check(aoti_torch_copy_(copy.get(), tensor.get(), 0), "copy a tensor");
+      dispr::check(aoti_torch_copy_(copy.get(), tensor.get(), 0), "copy a tensor");
       return word_from(std::move(copy));
     }
     return word_from(laid_out(std::move(tensor), channels_last, given_dtype));
   }
   GroupNormShape shape(int64_t groups) const {
+    if (groups < 1 || sizes[1] < 1 || sizes[1] % groups != 0)
+      refuse(argument("num_groups"), "is " + std::to_string(groups) + ", which does not divide " +
+                                         std::to_string(sizes[1]) + " channels");
     return {sizes[0], sizes[1], product(sizes, 2), groups, lay_channels_last};
+  }
+
+ private:
+  static Sizes checked_axes(const Tensor& x, const Demands& demands, const Argument& of) {
+    Sizes sizes = x.sizes();
+    if (sizes.size() < demands.least_axes || sizes.size() > demands.most_axes)
+      refuse(of, "has shape " + text(sizes) + ", expected " + std::to_string(demands.least_axes) +
+                     (demands.most_axes == demands.least_axes ? "" : " or more") + " axes");
+    return sizes;
   }
 };
 

@@ -158,3 +158,17 @@ def test_torch_declares_its_functions_as_we_do(tmp_path: Path) -> None:
     command = ["c++", *flags, f"-I{torch_headers}", f"-I{ROOT / 'csrc'}", str(both)]
     compared = subprocess.run(command, capture_output=True, text=True, check=False)
     assert compared.returncode == 0, compared.stderr
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
+def test_make_builds_anew_when_any_native_source_changes() -> None:
+    command = ["make", "--print-data-base", "--dry-run", "--question", "clean"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    (line,) = [line for line in printed.splitlines() if line.startswith("NATIVE := ")]
+    sources = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "csrc").rglob("*")
+        if path.suffix in (".h", ".cpp", ".cu", ".cuh") and path.parent.name != "tests"
+    }
+    assert len(sources) > 30
+    assert sources <= set(line.split())

@@ -1,13 +1,12 @@
-// Products of bfloat16 matrices with sums of float, where the processor has instructions for them: blocks of 32 x 32
-// sums, on AMX in tile registers, else by vdpbf16ps. The text is compiled once per instruction set.
+// Products of bfloat16 matrices with sums of float in AMX's tile registers: blocks of 32 x 32 sums.
 //
-// Both want the right-hand matrix in panels of 16 columns: for each pair of rows, column by column, the upper value and
+// They want the right-hand matrix in panels of 16 columns: for each pair of rows, column by column, the upper value and
 // the lower one. A panel of `depth` rows is 16 · depth elements long, and depth is a multiple of kDepthStep.
 #pragma once
 
 #include "simd.h"
 
-#if defined(__AVX512BF16__) && DISPR_LANES == 16
+#if defined(__AMX_BF16__) && DISPR_LANES == 16
 #define DISPR_HAS_BF16_PRODUCTS
 
 namespace dispr {
@@ -16,8 +15,6 @@ namespace {
 
 constexpr int64_t kPanelColumns = 16, kDepthStep = 32;
 constexpr int64_t kSide = 32;  // rows, and columns, of a block of sums
-
-#ifdef __AMX_BF16__
 
 // The tile registers, while this lives: eight tiles of 16 rows of 64 bytes. Whoever else uses them sets them up anew.
 class Tiles {
@@ -67,43 +64,6 @@ DISPR_INLINE void multiply_block(const Bfloat16* a, int64_t a_step, const Bfloat
   _tile_stored(3, c + half * c_step + half, c_step * 4);
   asm volatile("" ::: "memory");
 }
-
-#else
-
-struct Tiles {
-  Tiles() {}  // there are none to set up
-};
-
-DISPR_INLINE void multiply_block(const Bfloat16* a, int64_t a_step, const Bfloat16* b, int64_t b_step, int64_t depth,
-                                 float* c, int64_t c_step, bool add) {
-  constexpr int kRowsAtOnce = 8;
-  for (int64_t row = 0; row < kSide; row += kRowsAtOnce, a += kRowsAtOnce * a_step, c += kRowsAtOnce * c_step) {
-    __m512 sums[kRowsAtOnce][2];
-    DISPR_UNROLL_FULLY
-    for (int r = 0; r < kRowsAtOnce; ++r) {
-      sums[r][0] = add ? _mm512_loadu_ps(c + r * c_step) : _mm512_setzero_ps();
-      sums[r][1] = add ? _mm512_loadu_ps(c + r * c_step + kPanelColumns) : _mm512_setzero_ps();
-    }
-    for (int64_t k = 0; k < depth; k += 2) {
-      const __m512i b0 = _mm512_loadu_si512(b + k * kPanelColumns), b1 = _mm512_loadu_si512(b + b_step + k * kPanelColumns);
-      DISPR_UNROLL_FULLY
-      for (int r = 0; r < kRowsAtOnce; ++r) {
-        int32_t pair;
-        __builtin_memcpy(&pair, a + r * a_step + k, sizeof pair);
-        const __m512i pairs = _mm512_set1_epi32(pair);
-        sums[r][0] = _mm512_dpbf16_ps(sums[r][0], (__m512bh)pairs, (__m512bh)b0);
-        sums[r][1] = _mm512_dpbf16_ps(sums[r][1], (__m512bh)pairs, (__m512bh)b1);
-      }
-    }
-    DISPR_UNROLL_FULLY
-    for (int r = 0; r < kRowsAtOnce; ++r) {
-      _mm512_storeu_ps(c + r * c_step, sums[r][0]);
-      _mm512_storeu_ps(c + r * c_step + kPanelColumns, sums[r][1]);
-    }
-  }
-}
-
-#endif
 
 // Two rows of a panel: column by column a value of `upper` and one of `lower`, rounded to bfloat16.
 inline void store_pair(Bfloat16* to, FloatVector upper, FloatVector lower) {

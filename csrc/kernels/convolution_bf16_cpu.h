@@ -11,8 +11,7 @@
 #include "convolution.h"
 #include "group_norm_cpu.h"
 
-#if defined(DISPR_HAS_BF16_PRODUCTS) && defined(__AMX_BF16__)
-#define DISPR_HAS_BRIEF_CONVOLUTION
+#ifdef DISPR_HAS_BF16_PRODUCTS
 
 namespace dispr {
 namespace DISPR_ISA {

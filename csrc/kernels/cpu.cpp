@@ -24,11 +24,6 @@ namespace avx512 {
 extern const CpuKernels kernels;
 }
 #endif
-#ifdef DISPR_HAVE_AVX512_BF16
-namespace avx512_bf16 {
-extern const CpuKernels kernels;
-}
-#endif
 #ifdef DISPR_HAVE_AMX
 namespace amx {
 extern const CpuKernels kernels;
@@ -48,14 +43,11 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 #endif
-#if defined(DISPR_HAVE_AVX512_BF16) || defined(DISPR_HAVE_AMX)
-bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-#endif
 #ifdef DISPR_HAVE_AMX
 // The processor has tiles and products of bfloat16 in them (CPUID leaf 7), and Linux lets this process use them.
 bool has_amx() {
   unsigned a, b, c, d;
-  if (!has_avx512_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (!has_avx512() || !__builtin_cpu_supports("avx512bf16") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
   return (d & kBf16) && (d & kTile) && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -71,9 +63,6 @@ struct Candidate {
 const Candidate candidates[] = {
 #ifdef DISPR_HAVE_AMX
     {&amx::kernels, has_amx},
-#endif
-#ifdef DISPR_HAVE_AVX512_BF16
-    {&avx512_bf16::kernels, has_avx512_bf16},
 #endif
 #ifdef DISPR_HAVE_AVX512
     {&avx512::kernels, has_avx512},

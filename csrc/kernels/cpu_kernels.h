@@ -72,7 +72,7 @@ void linear_rows(const LinearRows& args, const Parallel& parallel) {
 extern const CpuKernels kernels;
 const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
                          convolution_forward, patch_projection, linear_rows, normal_noise,
-#ifdef DISPR_HAS_BRIEF_CONVOLUTION
+#ifdef DISPR_HAS_BF16_PRODUCTS
                          pack_convolution, convolution_brief};
 #else
                          nullptr, nullptr};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "group_norm.h"
-#include "noise.h"
 
 namespace dispr {
 namespace cuda {
@@ -25,9 +24,6 @@ int64_t group_norm_backward_workspace(const GroupNormShape& shape, Storage stora
 
 void group_norm_forward(const GroupNormForward& args, void* workspace, void* stream);
 void group_norm_backward(const GroupNormBackward& args, void* workspace, void* stream);
-
-// At most 65535 samples.
-void normal_noise(const NormalNoise& args, void* stream);
 
 }  // namespace cuda
 }  // namespace dispr

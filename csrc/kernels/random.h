@@ -1,9 +1,7 @@
-// Random bits from a counter, and normal numbers from them; for CPU and CUDA alike, and the same bits on both.
+// Random bits from a counter, and normal numbers from them.
 #pragma once
 
 #include <cstdint>
-
-#include "host_device.h"
 
 namespace dispr {
 
@@ -20,19 +18,15 @@ struct Product {
   uint64_t high, low;
 };
 
-DISPR_HOST_DEVICE inline Product product(uint64_t a, uint64_t b) {
-#ifdef __CUDA_ARCH__
-  return {__umul64hi(a, b), a * b};
-#else
+inline Product product(uint64_t a, uint64_t b) {
   __extension__ typedef unsigned __int128 Wide;
   const Wide whole = Wide(a) * b;
   return {uint64_t(whole >> 64), uint64_t(whole)};
-#endif
 }
 
 // Philox4x64-10 (Salmon et al. 2011, section 3.3): block number `block` of the stream with this key, as numpy.random.
 // Philox counts them, whose first block has the counter 1.
-DISPR_HOST_DEVICE inline RandomBlock philox(uint64_t key0, uint64_t key1, uint64_t block) {
+inline RandomBlock philox(uint64_t key0, uint64_t key1, uint64_t block) {
   uint64_t c0 = block + 1, c1 = 0, c2 = 0, c3 = 0;
   for (int round = 0; round < 10; ++round) {
     const Product p0 = product(0xD2E7470EE14C6C93u, c0), p1 = product(0xCA5A826395121157u, c2);
@@ -50,7 +44,7 @@ struct Polar {
 };
 
 template <class Lanes>
-DISPR_HOST_DEVICE inline Polar<Lanes> polar(typename Lanes::Word low, typename Lanes::Word high) {
+inline Polar<Lanes> polar(typename Lanes::Word low, typename Lanes::Word high) {
   using Float = typename Lanes::Float;
   using Int = typename Lanes::Int;
   using Word = typename Lanes::Word;

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from dispr_cli.diffusion.ops import noise_blocks, normal_noise
 from dispr_cli.inputs.cell import Cell
 
-CPU = torch.device("cpu")
-
 
 @dataclass(slots=True)
 class NoiseStream:
@@ -86,15 +84,13 @@ class BalancedNoise:
             for (cell, number), most in last.items()
         }
 
-    def draw(self, grid: int, device: torch.device = CPU) -> torch.Tensor:
-        """Draw standard normal volumes, (len(work), 1, grid, grid, grid) float32, on ``device``."""
-        drawn = {place: self._balanced(streams, grid, device) for place, streams in self.streams.items()}
+    def draw(self, grid: int) -> torch.Tensor:
+        """Draw standard normal volumes, (len(work), 1, grid, grid, grid) float32, on the CPU."""
+        drawn = {place: self._balanced(streams, grid) for place, streams in self.streams.items()}
         return torch.stack([drawn[cell, number][member] for cell, number, member in self.places])
 
-    def _balanced(
-        self, streams: Sequence[NoiseStream], grid: int, device: torch.device
-    ) -> list[torch.Tensor]:
-        noise = draw_noise(streams[: max(1, self.group - 1)], grid, device)
+    def _balanced(self, streams: Sequence[NoiseStream], grid: int) -> list[torch.Tensor]:
+        noise = draw_noise(streams[: max(1, self.group - 1)], grid)
         members = [noise[0]]
         total = noise[0]
         for k in range(1, len(streams)):
@@ -109,11 +105,12 @@ class BalancedNoise:
         return members
 
 
-def draw_noise(streams: Sequence[NoiseStream], grid: int, device: torch.device = CPU) -> torch.Tensor:
-    """One standard normal volume from each stream, (N, 1, grid, grid, grid) float32, drawn on ``device``."""
-    words = torch.tensor(
-        [(*stream.key, stream.blocks) for stream in streams], dtype=torch.int64, device=device
-    )
+def draw_noise(streams: Sequence[NoiseStream], grid: int) -> torch.Tensor:
+    """One standard normal volume from each stream, (N, 1, grid, grid, grid) float32, on the CPU.
+
+    A cell's noise is the same whatever computes its shapes: every device is handed what the CPU draws.
+    """
+    words = torch.tensor([(*stream.key, stream.blocks) for stream in streams], dtype=torch.int64)
     noise = normal_noise(words.reshape(-1, 3), grid**3)
     for stream in streams:
         stream.blocks += noise_blocks(grid**3)

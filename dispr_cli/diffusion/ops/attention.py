@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.arguments import check_axes, check_divides, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.errors import ConfigError
+from dispr_cli.diffusion.ops.no_gradient import differentiable_once
 
 
 def attention_3d(
@@ -54,29 +55,21 @@ def attention_3d(
     Raises
     ------
     ConfigError
-        If heads or groups do not divide the channels, or a parameter's shape does not fit.
+        If heads or groups do not divide the channels, or a shape, dtype or device does not fit ``x``.
     """
     parameters = (norm_weight, norm_bias, qkv_weight, qkv_bias, proj_weight, proj_bias)
-    _check_shapes(x.shape[1], num_heads, num_groups, *parameters)
+    _check(x, num_heads, num_groups, *parameters)
     return torch.ops.dispr.attention_3d(x, num_heads, num_groups, *parameters, eps)
 
 
-def _check_shapes(channels: int, num_heads: int, num_groups: int, *parameters: Tensor) -> None:
-    for name, count in (("heads", num_heads), ("groups", num_groups)):
-        if count < 1 or channels % count:
-            raise ConfigError(f"attention_3d: {channels} channels cannot be split into {count} {name}.")
-    C = channels
-    expected = {
-        "norm_weight": (C,),
-        "norm_bias": (C,),
-        "qkv_weight": (3 * C, C),
-        "qkv_bias": (3 * C,),
-        "proj_weight": (C, C),
-        "proj_bias": (C,),
-    }
-    for (name, shape), tensor in zip(expected.items(), parameters, strict=True):
-        if tensor.shape != shape:
-            raise ConfigError(f"attention_3d: {name} has shape {tuple(tensor.shape)}, expected {shape}.")
+def _check(x: Tensor, num_heads: int, num_groups: int, *parameters: Tensor) -> None:
+    check_axes("attention_3d", x, 5)
+    C = x.shape[1]
+    check_divides("attention_3d", num_heads, C, "heads")
+    check_divides("attention_3d", num_groups, C, "groups")
+    names = ("norm_weight", "norm_bias", "qkv_weight", "qkv_bias", "proj_weight", "proj_bias")
+    shapes = ((C,), (C,), (3 * C, C), (3 * C,), (C, C), (C,))
+    check_shapes("attention_3d", x, dict(zip(names, zip(parameters, shapes, strict=True), strict=True)))
 
 
 @torch.library.register_fake("dispr::attention_3d", lib=LIBRARY)
@@ -106,4 +99,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return (grad_x, None, None, *grads, None)
 
 
-torch.library.register_autograd("dispr::attention_3d", _backward, setup_context=_setup_context, lib=LIBRARY)
+_once = differentiable_once("attention_3d", _backward)
+torch.library.register_autograd("dispr::attention_3d", _once, setup_context=_setup_context, lib=LIBRARY)

@@ -26,6 +26,7 @@ def register(library: torch.library.Library, convolves: Callable[[], bool]) -> N
     ) -> Tensor:
         if not convolves():
             return plain.convolution_3d_brief(x, prepared(weight, _rounded), bias, residual)
+        _check_rounded(x, weight)
         panels = prepared(weight, _packed)
         y: Tensor = torch.ops.dispr.convolve_packed(x.bfloat16(), panels, bias, residual, weight.shape[0])
         return y
@@ -35,12 +36,21 @@ def register(library: torch.library.Library, convolves: Callable[[], bool]) -> N
         if not convolves():
             h, _, _ = torch.ops.dispr.group_norm_silu(x.bfloat16(), *norm)
             return plain.convolution_3d_brief(h, prepared(weight, _rounded), bias, residual)
+        _check_rounded(x, weight)
         packed = (prepared(weight, _packed), bias, residual, weight.shape[0])
         y: Tensor = torch.ops.dispr.norm_convolve_packed(x.bfloat16(), *norm, *packed)
         return y
 
     library.impl("convolution_3d_brief", convolution_3d_brief, "CPU")
     library.impl("norm_convolution_3d_brief", norm_convolution_3d_brief, "CPU")
+
+
+def _check_rounded(x: Tensor, weight: Tensor) -> None:
+    """Refuse what rounding and packing would hide: other dtypes, and inputs that are filled up with zeros."""
+    if not (x.is_floating_point() and weight.is_floating_point()):
+        raise RuntimeError(f"x is {x.dtype} and weight is {weight.dtype}, expected floating numbers")
+    if x.shape[1:2] != weight.shape[1:2]:
+        raise RuntimeError(f"weight has shape {tuple(weight.shape)}, which does not fit x {tuple(x.shape)}")
 
 
 def _packed(weight: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.arguments import check_axes, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
 from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full, needs_gradient
-from dispr_cli.errors import ConfigError
 
 
 def convolution_3d(
@@ -42,9 +42,9 @@ def convolution_3d(
     Raises
     ------
     ConfigError
-        If a shape does not fit ``x``.
+        If a shape, dtype or device does not fit ``x``.
     """
-    _check_shapes(x, weight, bias, residual)
+    check_convolution("convolution_3d", x, weight, bias, residual)
     if computes_in_brief(x) and not needs_gradient(x, weight, bias, residual):
         brief: Tensor = torch.ops.dispr.convolution_3d_brief(x, weight, bias, residual)
         return brief
@@ -60,13 +60,20 @@ def convolution_3d(
     )
 
 
-def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None) -> None:
-    outputs = weight.shape[0]
-    expected = ((outputs, x.shape[1], 3, 3, 3), (outputs,), (x.shape[0], outputs, *x.shape[2:]))
-    tensors = (weight, bias, residual)
-    for name, tensor, shape in zip(("weight", "bias", "residual"), tensors, expected, strict=True):
-        if tensor is not None and tensor.shape != shape:
-            raise ConfigError(f"convolution_3d: {name} has shape {tuple(tensor.shape)}, expected {shape}.")
+def check_convolution(
+    operation: str, x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None
+) -> None:
+    """Refuse arguments of the convolution that do not fit; ``operation`` is named in the error.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`convolution_3d` says.
+    """
+    check_axes(operation, x, 5)
+    outputs = weight.shape[0] if weight.dim() else 0
+    expected = {"weight": (weight, (outputs, x.shape[1], 3, 3, 3)), "bias": (bias, (outputs,))}
+    check_shapes(operation, x, expected | {"residual": (residual, (x.shape[0], outputs, *x.shape[2:]))})
 
 
 @torch.library.register_fake("dispr::convolution_3d", lib=LIBRARY)

@@ -20,10 +20,11 @@ LEFT_TO_PYTORCH = (
     plain.convolution_3d,
     plain.convolution_3d_brief,
     plain.linear_rows,
+    plain.normal_noise,
     plain.norm_convolution_3d_brief,
     plain.patch_projection,
 )
-"""What cuDNN and cuBLAS do as well or better; csrc/README.md says by how much."""
+"""What cuDNN and cuBLAS do as well or better, csrc/README.md says by how much; noise is the CPU's."""
 
 _TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 
@@ -69,8 +70,7 @@ def _pairs(dtype: torch.dtype) -> list[tuple[str, Tensor, Tensor]]:
     def draw(*shape: int, of: torch.dtype = torch.float32) -> Tensor:
         return torch.randn(shape, generator=generator, device="cuda").to(of)
 
-    streams = torch.tensor([[3, -5, 7], [11, 13, 1 << 40]], device="cuda")
-    pairs = [("normal_noise", *(run(streams, 1000) for run in _both("normal_noise")))]
+    pairs: list[tuple[str, Tensor, Tensor]] = []
     for size in (6, 24):  # groups that fit on chip, and groups that do not
         x = draw(2, 64, size, size, size, of=dtype).contiguous(memory_format=torch.channels_last_3d)
         for given in (x, x.contiguous()):

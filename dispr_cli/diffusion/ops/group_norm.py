@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.arguments import check_axes, check_divides, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.errors import ConfigError
+from dispr_cli.diffusion.ops.no_gradient import differentiable_once
 
 
 def group_norm_silu(
@@ -50,9 +51,10 @@ def group_norm_silu(
     Raises
     ------
     ConfigError
-        If the number of groups does not divide the channels, or a shape does not fit ``x``.
+        If the number of groups does not divide the channels, or a shape, dtype or device does not fit ``x``.
     """
-    _check_shapes(x, num_groups, weight, bias, scale, shift, residual)
+    check_group_norm("group_norm_silu", x, num_groups, weight, bias, scale, shift)
+    check_shapes("group_norm_silu", x, {"residual": (residual, x.shape)})
     dtype = plain.statistics_dtype(x.dtype)
     return torch.ops.dispr.group_norm_silu(
         x,
@@ -66,17 +68,28 @@ def group_norm_silu(
     )[0]
 
 
-def _check_shapes(x: Tensor, num_groups: int, weight: Tensor, bias: Tensor, *optional: Tensor | None) -> None:
-    channels = x.shape[1]
-    if num_groups < 1 or channels % num_groups:
-        raise ConfigError(f"group_norm_silu: {channels} channels cannot be split into {num_groups} groups.")
-    expected = ((channels,), (channels,), x.shape[:2], x.shape[:2], x.shape)
-    names = ("weight", "bias", "scale", "shift", "residual")
-    for name, tensor, shape in zip(names, (weight, bias, *optional), expected, strict=True):
-        if tensor is not None and tensor.shape != shape:
-            raise ConfigError(
-                f"group_norm_silu: {name} has shape {tuple(tensor.shape)}, expected {tuple(shape)}."
-            )
+def check_group_norm(
+    operation: str,
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor,
+    bias: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+) -> None:
+    """Refuse arguments of a group norm with FiLM that do not fit; ``operation`` is named in the error.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`group_norm_silu` says.
+    """
+    check_axes(operation, x, 2, 64)
+    samples, channels = x.shape[:2]
+    check_divides(operation, num_groups, channels, "groups")
+    per_channel, per_sample = (channels,), (samples, channels)
+    expected = {"weight": (weight, per_channel), "bias": (bias, per_channel)}
+    check_shapes(operation, x, expected | {"scale": (scale, per_sample), "shift": (shift, per_sample)})
 
 
 @torch.library.register_fake("dispr::group_norm_silu", lib=LIBRARY)
@@ -133,6 +146,5 @@ def _backward(ctx: Any, grad: Tensor, _grad_mean: Tensor, _grad_rstd: Tensor) ->
     )
 
 
-torch.library.register_autograd(
-    "dispr::group_norm_silu", _backward, setup_context=_setup_context, lib=LIBRARY
-)
+_once = differentiable_once("group_norm_silu", _backward)
+torch.library.register_autograd("dispr::group_norm_silu", _once, setup_context=_setup_context, lib=LIBRARY)

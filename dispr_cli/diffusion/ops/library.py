@@ -19,7 +19,7 @@ from dispr_cli.errors import ConfigError
 KERNELS_VARIABLE = "DISPR_KERNELS"
 """Environment variable: ``off`` for plain PyTorch, or the path of another build of the library."""
 
-INSTRUCTION_SETS = ("amx", "avx512_bf16", "avx512", "avx2", "generic")
+INSTRUCTION_SETS = ("amx", "avx512", "avx2", "generic")
 """Names of the CPU kernels that a build may hold, the most wanted first."""
 
 _SCHEMAS_KNOWN = b"dispr_schemas_2"

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dispr_cli.diffusion.ops.convolution import convolution_3d
-from dispr_cli.diffusion.ops.group_norm import group_norm_silu
+from dispr_cli.diffusion.ops.convolution import check_convolution, convolution_3d
+from dispr_cli.diffusion.ops.group_norm import check_group_norm, group_norm_silu
 from dispr_cli.diffusion.ops.library import LIBRARY
 from dispr_cli.diffusion.ops.precision import computes_in_brief, needs_gradient
 
@@ -34,6 +34,8 @@ def norm_convolution_3d(
     if not computes_in_brief(x) or needs_gradient(x, *given):
         h = group_norm_silu(x, num_groups, norm_weight, norm_bias, eps, scale, shift)
         return convolution_3d(h, weight, bias, residual)
+    check_group_norm("norm_convolution_3d", x, num_groups, norm_weight, norm_bias, scale, shift)
+    check_convolution("norm_convolution_3d", x, weight, bias, residual)
     norm_weight, norm_bias = norm_weight.float(), norm_bias.float()
     scale, shift = (None if t is None else t.float() for t in (scale, shift))
     y: Tensor = torch.ops.dispr.norm_convolution_3d_brief(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.arguments import check_axes, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
 from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full
 from dispr_cli.errors import ConfigError
@@ -64,9 +65,9 @@ def patch_projection(
     Raises
     ------
     ConfigError
-        If patches do not fill the volume, or a shape does not fit.
+        If patches do not fill the volume, or a shape, dtype or device does not fit ``x``.
     """
-    _check_shapes(x, weight, bias, gather, scatter, repeat, scale, residual)
+    _check(x, weight, bias, gather, scatter, repeat, scale, residual)
     given = (x, weight, bias, gather, scatter, repeat, scale, residual, bound)
     brief = computes_in_brief(x)
     if brief or computes_in_full(x):
@@ -81,7 +82,7 @@ def _result_shape(x: Tensor, weight: Tensor, gather: int, scatter: int, repeat: 
     return (x.shape[0], channels, *(size // gather * scatter for size in x.shape[2:]))
 
 
-def _check_shapes(
+def _check(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -91,19 +92,16 @@ def _check_shapes(
     scale: Tensor | None,
     residual: Tensor | None,
 ) -> None:
-    outputs, voxels = weight.shape[0], tuple(x.shape[2:])
+    check_axes("patch_projection", x, 5)
+    outputs, voxels = weight.shape[0] if weight.dim() else 0, tuple(x.shape[2:])
     if gather < 1 or any(size % gather for size in voxels):
         raise ConfigError(f"patch_projection: patches of side {gather} do not fill {voxels} voxels.")
-    if scatter < 1 or (not repeat and outputs % scatter**3):
+    if scatter < 1 or outputs < 1 or (not repeat and outputs % scatter**3):
         raise ConfigError(f"patch_projection: {outputs} outputs cannot be spread over {scatter}³ voxels.")
     shape = _result_shape(x, weight, gather, scatter, repeat)
-    expected = ((outputs, gather**3 * x.shape[1]), (outputs,), (x.shape[0],), shape)
-    named = {"weight": weight, "bias": bias, "scale": scale, "residual": residual}
-    for (name, tensor), wanted in zip(named.items(), expected, strict=True):
-        if tensor is not None and tensor.shape != wanted:
-            raise ConfigError(
-                f"patch_projection: {name} has shape {tuple(tensor.shape)}, expected {tuple(wanted)}."
-            )
+    expected = {"weight": (weight, (outputs, gather**3 * x.shape[1])), "bias": (bias, (outputs,))}
+    others = {"scale": (scale, (x.shape[0],)), "residual": (residual, shape)}
+    check_shapes("patch_projection", x, expected | others)
 
 
 @torch.library.register_fake("dispr::patch_projection", lib=LIBRARY)

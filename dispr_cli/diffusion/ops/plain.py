@@ -259,17 +259,23 @@ def noise_blocks(count: int) -> int:
     return math.ceil(count / (2 * NOISE_CHUNK)) * NOISE_CHUNK // WORDS_OF_BLOCK
 
 
+def _unsigned(streams: Tensor) -> list[list[int]]:
+    """Read words that PyTorch holds as signed."""
+    rows: list[list[int]] = streams.contiguous().numpy().view(np.uint64).tolist()
+    return rows
+
+
 def normal_noise(streams: Tensor, count: int) -> Tensor:
     """Return ``count`` normal numbers from each stream: NumPy's Philox made normal by Box and Muller."""
     rows = np.empty((len(streams), count), np.float32)
-    for row, (low, high, block) in zip(rows, streams.cpu().numpy().view(np.uint64).tolist(), strict=True):
+    for row, (low, high, block) in zip(rows, _unsigned(streams), strict=True):
         bits = np.random.Philox(key=low | high << 64, counter=block)
         words = bits.random_raw(noise_blocks(count) * WORDS_OF_BLOCK).reshape(-1, NOISE_CHUNK)
         uniform = (words.astype(np.uint32) >> np.uint32(1) | np.uint32(1)).astype(np.float32) * 2.0**-31
         angle = (words >> np.uint64(32)).astype(np.uint32).astype(np.int32) * (math.tau / 2.0**32)
         radius = np.sqrt(-2.0 * np.log(uniform.astype(np.float64)))
         row[:] = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()[:count]
-    return torch.from_numpy(rows).to(streams.device)
+    return torch.from_numpy(rows)
 
 
 def attention_3d_backward(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dispr_cli.diffusion.ops import plain
+from dispr_cli.diffusion.ops.arguments import check_axes, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
 from dispr_cli.diffusion.ops.precision import needs_gradient
 
@@ -26,7 +27,16 @@ def linear_rows(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     -------
     Tensor
         (N, out) in the dtype of ``x``.
+
+    Raises
+    ------
+    ConfigError
+        If a shape, dtype or device does not fit ``x``.
     """
+    check_axes("linear_rows", x, 2)
+    outputs = weight.shape[0] if weight.dim() else 0
+    expected = {"weight": (weight, (outputs, x.shape[1])), "bias": (bias, (outputs,))}
+    check_shapes("linear_rows", x, expected)
     dtype = plain.statistics_dtype(x.dtype)
     given = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
     run = plain.linear_rows if needs_gradient(*given) else torch.ops.dispr.linear_rows

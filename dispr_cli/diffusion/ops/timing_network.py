@@ -44,7 +44,7 @@ def time_network_operations(
 ) -> list[OpTiming]:
     """Time every operation on the tensors it meets in a call of the denoiser with ``batch`` volumes.
 
-    Convolutions and projections are timed where they are ours, on the CPU.
+    Convolutions, projections and noise are timed where they are ours, on the CPU.
     """
     shapes = network_shapes(config, batch)
     norms = [
@@ -57,7 +57,8 @@ def time_network_operations(
     if device.type == "cpu":
         rows += [time_convolution(shape, dtype, repeats) for shape in shapes]
         rows += time_projections(config, batch, dtype, repeats)
-    return [*rows, time_noise(batch, device, repeats)]
+        rows.append(time_noise(batch, repeats))
+    return rows
 
 
 def time_convolution(shape: tuple[int, ...], dtype: torch.dtype, repeats: int = 15) -> OpTiming:
@@ -134,19 +135,19 @@ def _time_projection(
     return timing_of("patch_projection", x, seconds, gflop, traffic, "GB/s", limit)
 
 
-def time_noise(batch: int, device: torch.device, repeats: int = 15) -> OpTiming:
+def time_noise(batch: int, repeats: int = 15) -> OpTiming:
     """``normal_noise`` of ``batch`` volumes beside torch.randn; limit: a copy of what is written, once."""
-    streams = torch.arange(3 * batch, device=device).reshape(batch, 3)
+    streams = torch.arange(3 * batch).reshape(batch, 3)
     shape = (batch, 1, GRID, GRID, GRID)
-    source, target = (torch.empty(shape, device=device) for _ in range(2))
+    source, target = (torch.empty(shape) for _ in range(2))
     with torch.inference_mode():
         seconds = calls_in_turns(
             [
-                lambda: torch.randn(shape, device=device),
+                lambda: torch.randn(shape),
                 lambda: torch.ops.dispr.normal_noise(streams, GRID**3),
                 lambda: target.copy_(source),
             ],
-            device,
+            source.device,
             repeats,
         )
     size = source.numel() * source.element_size() / 1e9

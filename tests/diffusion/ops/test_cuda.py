@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispr_cli.diffusion.ops import attention_3d, group_norm_silu, kernels_status, normal_noise, plain
-from tests.diffusion.ops import test_attention, test_group_norm, test_noise
+from dispr_cli.diffusion.ops import attention_3d, group_norm_silu, kernels_status, plain
+from dispr_cli.errors import ConfigError
+from tests.diffusion.ops import test_attention, test_group_norm
 from tests.diffusion.ops.law import DTYPES
 
 pytestmark = [
@@ -59,11 +60,12 @@ def test_results_depend_neither_on_the_run_nor_on_the_batch(dtype: torch.dtype) 
         assert torch.equal(first[2:3], alone)
 
 
-def test_noise_is_that_of_the_cpu() -> None:
-    streams = test_noise.draw_streams(3).cpu()
-    for count in (1, 65, 2049, 64**3):
-        on_device = normal_noise(streams.to("cuda"), count)
-        torch.testing.assert_close(on_device.cpu(), normal_noise(streams, count), rtol=0, atol=2e-6)
+def test_parameters_on_the_cpu_are_refused() -> None:
+    x, weight, bias = torch.randn(1, 8, 2, 2, 2), torch.ones(8), torch.ones(8, device="cpu")
+    with pytest.raises(ConfigError, match="group_norm_silu: bias is on cpu, expected cuda:0"):
+        group_norm_silu(x, 2, weight, bias)
+    with pytest.raises(RuntimeError, match="group_norm_silu: bias is not on the device"):
+        torch.ops.dispr.compiled_group_norm_silu(x, 2, weight, bias, 1e-5)
 
 
 def test_operators_hold_to_the_contract_of_custom_operators() -> None:
