@@ -104,6 +104,14 @@ def reconstruct(
             "--pixel-size", help="Side of a pixel in um; wins over the files.", rich_help_panel=INPUT
         ),
     ] = None,
+    masks: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--masks",
+            help="File or folder of masks, if they are not beside the images.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     mask_from: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -264,7 +272,7 @@ def reconstruct(
         min_cell_pixels=min_cell_pixels,
         max_pixels=max_pixels,
     )
-    plan = plan_cells(source, inputs)
+    plan = plan_cells(source, inputs, masks=masks)
     if dry_run:
         watch.print_plan(plan, json_output)
         return

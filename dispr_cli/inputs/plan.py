@@ -91,7 +91,12 @@ class Plan:
         return sizes.pop() if len(sizes) == 1 else None
 
 
-def plan_cells(source: Path, settings: InputSettings | None = None, threads: int = _THREADS) -> Plan:
+def plan_cells(
+    source: Path,
+    settings: InputSettings | None = None,
+    threads: int = _THREADS,
+    masks: Path | None = None,
+) -> Plan:
     """Find all cells of a folder, a manifest or a file; masks are read, images are only looked at.
 
     Parameters
@@ -102,6 +107,8 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
         How to read; the defaults if None.
     threads
         Files looked at at the same time.
+    masks
+        A file or a folder of masks; None if they are to be found by their names beside the images.
 
     Returns
     -------
@@ -115,7 +122,7 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
     """
     settings = settings or InputSettings()
     source = Path(source)
-    pairing = find_pairs(source, settings)
+    pairing = find_pairs(source, settings, masks)
     left_out, notes = list(pairing.left_out), list(pairing.notes)
 
     def scan(pairs: Sequence[Pair]) -> list[_Scanned]:
