@@ -54,7 +54,7 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
             if plain is not None:
                 _choose(plain[0], settings, role, False)
                 return plain[0]
-            with open_tiff(path, settings.plane) as tiff:
+            with open_tiff(path, _series_of(settings)) as tiff:
                 _choose(tiff.header, settings, role, tiff.plane_is_series)
                 return tiff.header
         header = raster_header(path, start, indexed=role == "mask")
@@ -95,7 +95,7 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
             header, pixels = plain
             choice = _choose(header, settings, role, False)
         elif start.startswith(_TIFF_MAGICS):
-            with open_tiff(path, settings.plane) as tiff:
+            with open_tiff(path, _series_of(settings)) as tiff:
                 header = tiff.header
                 choice = _choose(header, settings, role, tiff.plane_is_series)
                 pixels = tiff.read(choice.index)
@@ -166,6 +166,11 @@ def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, floa
             pixel, spacing = header.pixel_size, tiff.plane_spacing_um
             sides = None if pixel is None or spacing is None else (spacing, pixel.y_um, pixel.x_um)
             return tiff.read_volume(), sides
+
+
+def _series_of(settings: InputSettings) -> int | None:
+    """Which of several images of different kinds; none of those is the middle one."""
+    return None if settings.plane == "middle" else settings.plane
 
 
 def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_series: bool) -> PlaneChoice:

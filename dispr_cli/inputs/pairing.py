@@ -24,6 +24,7 @@ from dispr_cli.inputs.mask_names import (
     without_image_mark,
     without_other_mark,
 )
+from dispr_cli.inputs.settings import Plane
 
 _File = TypeVar("_File", str, Path)
 _NNUNET_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
@@ -67,7 +68,7 @@ class Pair:
         Its mask; None if it is to be segmented.
     truth
         Its 3D ground truth, if there is one.
-    pixel_size_um
+    pixel_size_um, plane, channel
         What the manifest says.
     """
 
@@ -76,6 +77,8 @@ class Pair:
     mask: str | None
     truth: str | None = None
     pixel_size_um: float | None = None
+    plane: Plane | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

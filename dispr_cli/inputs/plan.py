@@ -21,7 +21,7 @@ from dispr_cli.inputs.layouts import find_pairs
 from dispr_cli.inputs.packed import Packed
 from dispr_cli.inputs.pairing import LeftOut, Note, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
-from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.settings import InputSettings, Plane, with_choice
 
 _THREADS = 2
 _PAIRS_AT_ONCE = 16
@@ -49,6 +49,8 @@ class CellRef:
         Of the image, with who says so; None if unknown.
     voxel_size_um
         Of the grid it will be read onto; None if unknown.
+    plane, channel
+        Which of the image to read, where the manifest says so; else the settings count.
     problem
         Why it cannot be read, known from planning; it is counted as a failed cell.
     """
@@ -62,6 +64,8 @@ class CellRef:
     shape: tuple[int, int] = (0, 0)
     pixel_size: PixelSize | None = None
     voxel_size_um: float | None = None
+    plane: Plane | None = None
+    channel: int | None = None
     problem: str | None = None
 
     @property
@@ -159,7 +163,7 @@ def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
         If this cell cannot be read; the reason names its file.
     """
     settings = settings or InputSettings()
-    return _read(ref, settings, lambda image, mask: read_field(image, mask, settings))
+    return _read(ref, settings, read_field)
 
 
 def read_cells(
@@ -218,11 +222,13 @@ def _in_order(
                 future.cancel()
 
 
-def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | None], Field]) -> Cell:
+def _read(
+    ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | None, InputSettings], Field]
+) -> Cell:
     if ref.problem is not None or ref.region is None:
         raise CellError(ref.problem or f"{ref.image}: its mask was not read.")
     try:
-        found = get(ref.image, ref.mask)
+        found = get(ref.image, ref.mask, with_choice(settings, ref.plane, ref.channel))
         placement = place_region(
             ref.region, ref.label is None, ref.shape, ref.pixel_size, settings, ref.truth is not None
         )
@@ -256,7 +262,8 @@ class _Scanned:
 def _scan(pair: Pair, settings: InputSettings) -> _Scanned:
     image = Path(pair.image)
     mask, truth = (None if text is None else Path(text) for text in (pair.mask, pair.truth))
-    ref = CellRef(cell_name(pair.name), image, mask, truth)
+    settings = with_choice(settings, pair.plane, pair.channel)
+    ref = CellRef(cell_name(pair.name), image, mask, truth, plane=pair.plane, channel=pair.channel)
     try:
         header = read_header(image, settings)
         if header.length("S") - header.has_alpha > 1 and settings.channel is None:
