@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from dispr_cli import __version__
 from dispr_cli.commands import bench, doctor, evaluate, export, phantom, reconstruct, slurm, status, train
@@ -66,11 +66,16 @@ def _root(
     """From one 2D microscope image of a cell: what the cell looks like in 3D."""
 
 
-def _add(function: Callable[..., Any], panel: str, summary: str) -> None:
-    app.command(rich_help_panel=panel, short_help=summary)(function)
+def _add(
+    function: Callable[..., Any], panel: str, summary: str, command: type[TyperCommand] | None = None
+) -> None:
+    app.command(cls=command, rich_help_panel=panel, short_help=summary)(function)
 
 
-_add(reconstruct.reconstruct, "Main job", "2D images to 3D shapes, in an OME-Zarr store.")
+_add(
+    *(reconstruct.reconstruct, "Main job", "2D images to 3D shapes, in an OME-Zarr store."),
+    command=reconstruct.OneSource,
+)
 _add(export.export, "Main job", "Cells as OME-TIFF, mesh or array.")
 _add(evaluate.evaluate, "Main job", "Shapes against known ones; compare methods.")
 _add(features_command.features, "Morphology", "Measure shapes: one row of features each.")

@@ -5,12 +5,25 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperCommand
 
+from dispr_cli.commands.input_options import (
+    Border,
+    Channel,
+    Invert,
+    Labels,
+    MaskFrom,
+    Masks,
+    MaxPixels,
+    MinCellPixels,
+    PixelSize,
+    Plane,
+    Scale,
+)
 from dispr_cli.commands.options import (
-    INPUT,
     MACHINE,
     OUTPUT,
     SAMPLING,
@@ -25,11 +38,34 @@ from dispr_cli.commands.options import (
 from dispr_cli.config import METHODS as NAMES
 from dispr_cli.config import QUALITIES, SAMPLERS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
-from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.settings import InputSettings, plane_of
 
 _RUN = ReconstructConfig()
 _SAMPLER = SamplerConfig()
 _INPUTS = InputSettings()
+
+
+class OneSource(TyperCommand):
+    """Answers what a shell makes of ``*.tif`` in a sentence."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line.
+
+        Raises
+        ------
+        ConfigError
+            If there are more files than a source and a store.
+        """
+        rest = super().parse_args(ctx, args)
+        if ctx.args:
+            first, last = ctx.params["source"], ctx.args[-1]
+            raise ConfigError(
+                f"{2 + len(ctx.args)} files or folders were given ({first} ... {last}), expected one source "
+                "and one store: give the folder, or a manifest (a CSV table of the columns image and mask)"
+            )
+        return rest
 
 
 def reconstruct(
@@ -98,68 +134,17 @@ def reconstruct(
         ),
     ] = None,
     weights: Weights = None,
-    pixel_size: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(
-            "--pixel-size", help="Side of a pixel in um; wins over the files.", rich_help_panel=INPUT
-        ),
-    ] = None,
-    mask_from: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--mask-from",
-            help="otsu: segment images that have no mask.",
-            metavar="NAME",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    labels: Annotated[
-        str,
-        typer.Option(
-            "--labels",
-            help="What a mask holds: auto, single, components or values.",
-            metavar="KIND",
-            rich_help_panel=INPUT,
-        ),
-    ] = "auto",
-    border: Annotated[
-        str,
-        typer.Option(
-            "--border",
-            help="keep or drop cells cut by the image's border.",
-            metavar="KIND",
-            rich_help_panel=INPUT,
-        ),
-    ] = "keep",
-    scale: Annotated[
-        str,
-        typer.Option(
-            "--scale",
-            help="auto, physical (one voxel size) or fit (each cell to the size of the training cells).",
-            metavar="KIND",
-            rich_help_panel=INPUT,
-        ),
-    ] = "auto",
-    channel: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--channel", help="Channel that shows the cells, from 0.", rich_help_panel=INPUT),
-    ] = None,
-    plane: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--plane", help="Plane of a stack, from 0.", rich_help_panel=INPUT),
-    ] = None,
-    min_cell_pixels: Annotated[
-        int,
-        typer.Option(
-            "--min-cell-pixels", help="Smaller regions are specks, not cells.", rich_help_panel=INPUT
-        ),
-    ] = _INPUTS.min_cell_pixels,
-    max_pixels: Annotated[
-        int,
-        typer.Option(
-            "--max-pixels", help="Images of more pixels are refused before decoding.", rich_help_panel=INPUT
-        ),
-    ] = _INPUTS.max_pixels,
+    pixel_size: PixelSize = None,
+    masks: Masks = None,
+    mask_from: MaskFrom = None,
+    labels: Labels = "auto",
+    border: Border = "keep",
+    scale: Scale = "auto",
+    channel: Channel = None,
+    plane: Plane = None,
+    invert: Invert = False,
+    min_cell_pixels: MinCellPixels = _INPUTS.min_cell_pixels,
+    max_pixels: MaxPixels = _INPUTS.max_pixels,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be read and left out; write nothing.")
     ] = False,
@@ -258,7 +243,8 @@ def reconstruct(
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
     inputs = InputSettings(
         channel=channel,
-        plane=plane,
+        plane=None if plane is None else plane_of(plane),
+        invert=invert,
         pixel_size_um=pixel_size,
         mask_from=mask_from,  # type: ignore[arg-type]
         labels=labels,  # type: ignore[arg-type]
@@ -267,7 +253,7 @@ def reconstruct(
         min_cell_pixels=min_cell_pixels,
         max_pixels=max_pixels,
     )
-    plan = plan_cells(source, inputs)
+    plan = plan_cells(source, inputs, masks=masks)
     if dry_run:
         watch.print_plan(plan, json_output)
         return

@@ -38,7 +38,7 @@ def read_labelling(image: Path, mask: Path | None, settings: InputSettings) -> L
     if mask is not None:
         header, values = read_plane(mask, settings, "mask")
         return read_labels(values, settings, mask, header.lossy)
-    _, pixels = read_plane(image, settings)
+    pixels = _read_image(image, settings)
     segmented, debris = segment_otsu(pixels, settings.min_cell_pixels, image)
     found = read_labels(segmented, settings, image)
     return replace(found, dropped=debris + found.dropped)
@@ -52,10 +52,19 @@ def read_field(image: Path, mask: Path | None, settings: InputSettings) -> Field
     InputError
         If a file is damaged, what it holds is no mask, or the sizes differ.
     """
-    _, pixels = read_plane(image, settings)
+    pixels = _read_image(image, settings)
     labelling = read_labelling(image, mask, settings)
     check_equal_sizes(image, pixels.shape, mask, labelling.labels.shape)
     return Field(pixels, labelling)
+
+
+def _read_image(path: Path, settings: InputSettings) -> NDArray:
+    """Decode an image, turned round if its cells are dark."""
+    _, pixels = read_plane(path, settings)
+    if not settings.invert:
+        return pixels
+    # What is not a real number has no sign to lose: ~x is the largest number less x, or -1 less x.
+    return -pixels if pixels.dtype.kind == "f" else ~pixels
 
 
 def check_equal_sizes(
@@ -83,18 +92,26 @@ class FieldCache:
     def __init__(self, settings: InputSettings, max_bytes: int = 128 * 2**20) -> None:
         self._settings = settings
         self._max_bytes = max_bytes
-        self._fields: OrderedDict[tuple[Path, Path | None], Future[Field]] = OrderedDict()
+        self._fields: OrderedDict[tuple[Path, Path | None, InputSettings], Future[Field]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, image: Path, mask: Path | None) -> Field:
+    def get(self, image: Path, mask: Path | None, settings: InputSettings | None = None) -> Field:
         """Return the field of these files, decoded by the first thread that asks; the others wait for it.
+
+        Parameters
+        ----------
+        image, mask
+            The files.
+        settings
+            How to read these; the cache's own if None.
 
         Raises
         ------
         InputError
             As :func:`read_field`; the same for everyone who asks.
         """
-        key = (image, mask)
+        settings = settings or self._settings
+        key = (image, mask, settings)
         with self._lock:
             future = self._fields.get(key)
             if future is not None:
@@ -104,7 +121,7 @@ class FieldCache:
         if future is not None:
             return future.result()
         try:
-            mine.set_result(read_field(image, mask, self._settings))
+            mine.set_result(read_field(image, mask, settings))
         except BaseException as error:
             mine.set_exception(error)
         with self._lock:

@@ -10,6 +10,7 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
+from dispr_cli.inputs.cellpose_seg import SEG_SUFFIX, check_file_size, read_cellpose_masks
 from dispr_cli.inputs.image_header import ImageHeader
 from dispr_cli.inputs.plain_tiff import read_plain_tiff
 from dispr_cli.inputs.plane_choice import PlaneChoice, Role, choose_plane, flatten_colour
@@ -53,7 +54,7 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
             if plain is not None:
                 _choose(plain[0], settings, role, False)
                 return plain[0]
-            with open_tiff(path, settings.plane) as tiff:
+            with open_tiff(path, _series_of(settings)) as tiff:
                 _choose(tiff.header, settings, role, tiff.plane_is_series)
                 return tiff.header
         header = raster_header(path, start, indexed=role == "mask")
@@ -67,7 +68,7 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
     Parameters
     ----------
     path
-        A TIFF, PNG or JPEG file.
+        A TIFF, PNG or JPEG file; a mask may be Cellpose's ``_seg.npy`` too.
     settings
         ``max_pixels``, ``plane`` and ``channel`` count here.
     role
@@ -86,13 +87,15 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
         If the file cannot be read, is no image, is too large, is damaged, or needs a choice not made.
     """
     with _file_errors(path):
+        if role == "mask" and path.name.lower().endswith(SEG_SUFFIX):
+            return _read_cellpose(path, settings)
         start = _first_bytes(path, _AT_ONCE)
         plain = _plain_tiff(path, start)
         if plain is not None:
             header, pixels = plain
             choice = _choose(header, settings, role, False)
         elif start.startswith(_TIFF_MAGICS):
-            with open_tiff(path, settings.plane) as tiff:
+            with open_tiff(path, _series_of(settings)) as tiff:
                 header = tiff.header
                 choice = _choose(header, settings, role, tiff.plane_is_series)
                 pixels = tiff.read(choice.index)
@@ -165,9 +168,21 @@ def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, floa
             return tiff.read_volume(), sides
 
 
+def _series_of(settings: InputSettings) -> int | None:
+    """Which of several images of different kinds; none of those is the middle one."""
+    return None if settings.plane == "middle" else settings.plane
+
+
 def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_series: bool) -> PlaneChoice:
     header.check(settings.max_pixels)
     return choose_plane(header, settings.channel, None if plane_is_series else settings.plane, role)
+
+
+def _read_cellpose(path: Path, settings: InputSettings) -> tuple[ImageHeader, NDArray]:
+    check_file_size(path, settings.max_pixels)
+    header, labels = read_cellpose_masks(path, path.read_bytes(), settings.max_pixels)
+    choice = choose_plane(header, settings.channel, settings.plane, "mask")
+    return header, labels[choice.index["Z"]] if "Z" in header.axes else labels
 
 
 def _plain_tiff(path: Path, start: bytes) -> tuple[ImageHeader, NDArray] | None:

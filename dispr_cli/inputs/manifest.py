@@ -7,12 +7,12 @@ import io
 from pathlib import Path
 
 from dispr_cli.errors import ConfigError, InputError
-from dispr_cli.inputs.pairing import Pair, Pairing, stem
-from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.pairing import Note, Pair, Pairing, stem
+from dispr_cli.inputs.settings import InputSettings, Plane, plane_of
 
 MANIFEST_SUFFIXES = (".csv", ".tsv")
-COLUMNS = ("image", "mask", "name", "pixel_size_um", "obj")
-"""Columns that count; others are ignored. All but ``image`` and ``mask`` may be missing."""
+COLUMNS = ("image", "mask", "name", "pixel_size_um", "obj", "plane", "channel")
+"""Columns that count; others are named and not read. All but ``image`` and ``mask`` may be missing."""
 
 
 def read_manifest(path: Path, masks_optional: bool) -> Pairing:
@@ -43,6 +43,7 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
     lines_by_name: dict[str, int] = {}
     try:
         columns = _columns(path, rows, masks_optional)
+        pairing.notes += _notes(path, columns)
         for row in rows:
             line = blank + rows.line_num
             values = {key: (row[key] or "").strip() for key in COLUMNS if key in columns}
@@ -76,6 +77,14 @@ def _columns(path: Path, rows: csv.DictReader[str], masks_optional: bool) -> lis
     return columns
 
 
+def _notes(path: Path, columns: list[str]) -> list[Note]:
+    others = [name for name in columns if name and name not in COLUMNS]
+    if not others:
+        return []
+    shown = ", ".join(name[:40] for name in others[:6]) + (", ..." if len(others) > 6 else "")
+    return [Note(path, f"column(s) not read: {shown}; those that are: {', '.join(COLUMNS)}")]
+
+
 def _text(path: Path) -> str:
     data = path.read_bytes()
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -103,6 +112,8 @@ def _pair(path: Path, line: int, values: dict[str, str], masks_optional: bool) -
         None if mask is None else str(mask),
         None if truth is None else str(truth),
         size,
+        _plane(path, line, values.get("plane", "")),
+        _channel(path, line, values.get("channel", "")),
     )
 
 
@@ -113,6 +124,23 @@ def _file(path: Path, line: int, column: str, value: str) -> Path | None:
     if not file.is_file():
         raise InputError(f"{path}, line {line}: the {column} {value} is not there (looked for {file}).")
     return file
+
+
+def _plane(path: Path, line: int, value: str) -> Plane | None:
+    try:
+        return plane_of(value) if value else None
+    except ConfigError as error:
+        raise InputError(f"{path}, line {line}: {error}") from error
+
+
+def _channel(path: Path, line: int, value: str) -> int | None:
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) < 10):
+        raise InputError(
+            f"{path}, line {line}: channel is {value[:40]!r}, expected a whole number from 0 upwards."
+        )
+    return int(value)
 
 
 def _pixel_size(path: Path, line: int, value: str) -> float | None:

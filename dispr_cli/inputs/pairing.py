@@ -12,12 +12,20 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from dispr_cli.errors import InputError
+from dispr_cli.inputs.cellpose_seg import SEG_SUFFIX
 from dispr_cli.inputs.images import IMAGE_SUFFIXES
+from dispr_cli.inputs.mask_names import (
+    image_of_mask,
+    is_by_product,
+    is_lone_mask,
+    rank_of_format,
+    rank_of_mask,
+    without_companion_suffix,
+    without_image_mark,
+    without_other_mark,
+)
+from dispr_cli.inputs.settings import Plane
 
-COMPANION_SUFFIXES = ("_cp_masks", "_masks", "_mask", "_labels", "_label", ".stardist")
-"""What Cellpose, StarDist and people append to an image's name for its mask."""
-
-_IMAGE_MARKS = ("_image", "_img")
 _File = TypeVar("_File", str, Path)
 _NNUNET_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _NO_IMAGE_BUT_ASKED_FOR = {
@@ -60,7 +68,7 @@ class Pair:
         Its mask; None if it is to be segmented.
     truth
         Its 3D ground truth, if there is one.
-    pixel_size_um
+    pixel_size_um, plane, channel
         What the manifest says.
     """
 
@@ -69,6 +77,8 @@ class Pair:
     mask: str | None
     truth: str | None = None
     pixel_size_um: float | None = None
+    plane: Plane | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +116,15 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
+def is_readable(name: str) -> bool:
+    """Whether the name is that of an image or a mask we read."""
+    return is_image(name) or name.lower().endswith(SEG_SUFFIX)
+
+
 def why_no_image(name: str) -> str | None:
     """Why a file that is no image is worth a word; None for texts, tables and the like."""
-    if name.lower().endswith("_seg.npy"):
-        return "Cellpose's _seg.npy is a pickle and is not opened; save the masks as _cp_masks.tif"
+    if name.lower().endswith(SEG_SUFFIX):
+        return "the masks of an image; give the image or the folder"
     return _NO_IMAGE_BUT_ASKED_FOR.get(PurePath(name).suffix.lower())
 
 
@@ -119,47 +134,57 @@ def stem(name: str) -> str:
     return re.sub(r"\.ome$", "", name, flags=re.IGNORECASE)
 
 
-def without_companion_suffix(name: str) -> str | None:
-    """Return the image's name inside a mask's name; None if it is no mask's name."""
-    for suffix in COMPANION_SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return None
-
-
-def without_image_mark(name: str) -> str | None:
-    """Return the name without ``_image`` or ``_img`` at its end; None if there is neither."""
-    for mark in _IMAGE_MARKS:
-        if name.lower().endswith(mark) and len(name) > len(mark):
-            return name[: -len(mark)]
-    return None
-
-
 def nnunet_case(name: str) -> tuple[str, int] | None:
     """Case and channel of an nnU-Net image name, ``CASE_0000``; None for other names."""
     match = _NNUNET_CHANNEL.fullmatch(name)
     return (match["case"], int(match["channel"])) if match else None
 
 
-def by_name(files: Iterable[tuple[str, _File]], what: str) -> dict[str, _File]:
+def by_name(
+    files: Iterable[tuple[str, _File]], what: str, left_out: list[LeftOut] | None = None
+) -> dict[str, _File]:
     """Files by name.
+
+    Parameters
+    ----------
+    files
+        Names without suffix, and the files.
+    what
+        What the files are, for messages; of two masks of a name in several formats the best is taken.
+    left_out
+        Gets the others.
 
     Raises
     ------
     InputError
-        If two files have the same name: which one is meant is not for us to guess.
+        If two files have the same name otherwise: which one is meant is not for us to guess.
     """
     found: dict[str, _File] = {}
     for name, path in files:
-        if name in found:
+        kept = found.setdefault(name, path)
+        if kept is path:
+            continue
+        better, worse = sorted((kept, path), key=lambda file: rank_of_format(str(file)))
+        mask = what == "mask" or image_of_mask(name) is not None
+        if left_out is None or not mask or rank_of_format(str(better)) == rank_of_format(str(worse)):
             raise InputError(
-                f"{path}: a second {what} of the same name as {Path(found[name]).name}; keep one of them."
+                f"{path}: a second {what} of the same name as {Path(kept).name}; keep one of them."
             )
-        found[name] = path
+        found[name] = better
+        left_out.append(LeftOut(Path(worse), f"{Path(better).name} beside it is read"))
     return found
 
 
-def split_companions(files: dict[str, str], masks: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What lies in a folder of images, by name; `masks` holds those of a folder of masks too."""
+
+    images: dict[str, str]
+    masks: dict[str, str]
+    by_products: dict[str, str]
+
+
+def split_companions(files: dict[str, str], masks: dict[str, str]) -> Split:
     """Tell images from the masks that lie among them.
 
     Parameters
@@ -169,39 +194,48 @@ def split_companions(files: dict[str, str], masks: dict[str, str]) -> tuple[dict
     masks
         What lies in a folder of masks beside it: a file that has its mask there is an
         image whatever its name.
-
-    Returns
-    -------
-    images, masks
-        By name; `masks` holds those of both folders.
     """
     cases = {case[0] for name in files if (case := nnunet_case(name)) is not None}
-    own = {
-        name: path
-        for name, path in files.items()
-        if name not in masks and (without_companion_suffix(name) is not None or name in cases)
+    sure = {
+        name
+        for name in files
+        if name not in masks
+        and (without_companion_suffix(name) is not None or name in cases or name.lower().endswith(SEG_SUFFIX))
     }
-    twice = next((name for name in own if name in masks), None)
-    if twice is not None:
-        raise InputError(f"{own[twice]}: a second mask besides {masks[twice]}; keep one of them.")
-    return {name: path for name, path in files.items() if name not in own}, masks | own
+    owners = {without_companion_suffix(name) for name in sure}
+    bases = {base for name in files if name not in sure for base in (name, without_image_mark(name)) if base}
+    own = sure | {
+        name
+        for name in files
+        if name not in masks and name not in owners and without_other_mark(name) in bases
+    }
+    images = {name: path for name, path in files.items() if name not in own}
+    by_products = {name: path for name, path in images.items() if is_by_product(name, images)}
+    images = {name: path for name, path in images.items() if name not in by_products}
+    lone = [name for name in images if is_lone_mask(name)]
+    if len(lone) == 1 and len(images) == 2 and not own and not masks:
+        own = {*lone}
+        del images[lone[0]]
+    return Split(images, masks | {name: files[name] for name in files if name in own}, by_products)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Names of the files of one cell; `others` are further channels of the same cell."""
+    """Names of the files of one cell; `others` are further channels of it, `spare` further masks."""
 
     name: str
     image: str
     mask: str
     others: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
 
 
 def match(images: dict[str, str], masks: dict[str, str], channel: int | None) -> list[Match]:
     """Match images and masks by name.
 
-    An image ``X`` belongs to the mask ``X``, ``X_mask`` and the like; ``X_img`` to what ``X`` belongs to; and
-    where nothing else fits, ``X_0000`` to ``X`` as nnU-Net has it.
+    An image ``X`` belongs to the mask ``X``, ``X_mask``, ``mask_X`` and the like; ``X_img`` and ``img_X`` to
+    what ``X`` belongs to; where nothing else fits, ``X_0000`` to ``X`` as nnU-Net has it, and the only image
+    to the only mask if that is called ``Label Image``.
 
     Parameters
     ----------
@@ -213,11 +247,12 @@ def match(images: dict[str, str], masks: dict[str, str], channel: int | None) ->
     Raises
     ------
     InputError
-        If two masks fit an image or two images a mask, or several channel files and no channel was chosen.
+        If two masks fit an image equally or two images a mask, or several channel files and no channel was
+        chosen.
     """
     owners: dict[str, list[str]] = {}
     for key in masks:
-        for name in {key, without_companion_suffix(key) or key}:
+        for name in {key, image_of_mask(key) or key}:
             owners.setdefault(name, []).append(key)
     matched: dict[str, Match] = {}
     cases: dict[str, dict[int, str]] = {}
@@ -228,22 +263,30 @@ def match(images: dict[str, str], masks: dict[str, str], channel: int | None) ->
             if own in matched:
                 other = Path(images[matched[own].image]).name
                 raise InputError(f"{images[image]}: {other} goes with the same mask; keep one of them.")
-            matched[own] = Match(own, image, _only_mask(images[image], owners[own], masks))
+            mask, spare = _best_mask(own, images[image], owners[own], masks)
+            matched[own] = Match(own, image, mask, (), spare)
         elif case is not None and case[0] in owners:
             cases.setdefault(case[0], {})[case[1]] = image
     for name, files in cases.items():
         if name not in matched:
             image = _channel_file(images, files, channel)
             others = tuple(other for other in files.values() if other != image)
-            matched[name] = Match(name, image, _only_mask(images[image], owners[name], masks), others)
+            mask, spare = _best_mask(name, images[image], owners[name], masks)
+            matched[name] = Match(name, image, mask, others, spare)
+    if not matched and len(images) == len(masks) == 1 and all(map(is_lone_mask, masks)):
+        return [Match(image, image, mask) for image, mask in zip(images, masks, strict=True)]
     return list(matched.values())
 
 
-def _only_mask(image: str, keys: list[str], masks: dict[str, str]) -> str:
-    if len(keys) > 1:
-        found = " and ".join(Path(masks[key]).name for key in sorted(keys))
-        raise InputError(f"{image}: has more than one mask ({found}); keep one of them.")
-    return keys[0]
+def _best_mask(name: str, image: str, keys: list[str], masks: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+    ranks = {key: 0 if key == name else rank_of_mask(key) for key in keys}
+    best = [key for key in keys if ranks[key] == min(ranks.values())]
+    if len(best) > 1:
+        found = " and ".join(Path(masks[key]).name for key in sorted(best))
+        raise InputError(
+            f"{image}: has more than one mask ({found}); keep one of them, or name it in a manifest."
+        )
+    return best[0], tuple(key for key in keys if key != best[0])
 
 
 def _channel_file(images: dict[str, str], files: dict[int, str], channel: int | None) -> str:

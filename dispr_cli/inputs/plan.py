@@ -21,7 +21,7 @@ from dispr_cli.inputs.layouts import find_pairs
 from dispr_cli.inputs.packed import Packed
 from dispr_cli.inputs.pairing import LeftOut, Note, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
-from dispr_cli.inputs.settings import InputSettings
+from dispr_cli.inputs.settings import InputSettings, Plane, with_choice
 from dispr_cli.inputs.stamps import stamp_of_files
 
 _THREADS = 2
@@ -56,6 +56,8 @@ class CellRef:
         How it will be laid on the grid, see :data:`dispr_cli.inputs.crops.Scaled`.
     stamp
         Which files these are, by name, size and time, before they were read.
+    plane, channel
+        Which of the image to read, where the manifest says so; else the settings count.
     problem
         Why it cannot be read, known from planning; it is counted as a failed cell.
     """
@@ -72,6 +74,8 @@ class CellRef:
     voxel_size_px: float | None = None
     scaled: Scaled | None = None
     stamp: str = ""
+    plane: Plane | None = None
+    channel: int | None = None
     problem: str | None = None
 
     @property
@@ -101,7 +105,12 @@ class Plan:
         return sizes.pop() if len(sizes) == 1 else None
 
 
-def plan_cells(source: Path, settings: InputSettings | None = None, threads: int = _THREADS) -> Plan:
+def plan_cells(
+    source: Path,
+    settings: InputSettings | None = None,
+    threads: int = _THREADS,
+    masks: Path | None = None,
+) -> Plan:
     """Find all cells of a folder, a manifest or a file; masks are read, images are only looked at.
 
     Parameters
@@ -112,6 +121,8 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
         How to read; the defaults if None.
     threads
         Files looked at at the same time.
+    masks
+        A file or a folder of masks; None if they are to be found by their names beside the images.
 
     Returns
     -------
@@ -125,7 +136,7 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
     """
     settings = settings or InputSettings()
     source = Path(source)
-    pairing = find_pairs(source, settings)
+    pairing = find_pairs(source, settings, masks)
     left_out, notes = list(pairing.left_out), list(pairing.notes)
 
     def scan(pairs: Sequence[Pair]) -> list[_Scanned]:
@@ -162,7 +173,7 @@ def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
         If this cell cannot be read; the reason names its file.
     """
     settings = settings or InputSettings()
-    return _read(ref, settings, lambda image, mask: read_field(image, mask, settings))
+    return _read(ref, settings, read_field)
 
 
 def read_cells(
@@ -224,11 +235,13 @@ def _in_order(
                 future.cancel()
 
 
-def _read(ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | None], Field]) -> Cell:
+def _read(
+    ref: CellRef, settings: InputSettings, get: Callable[[Path, Path | None, InputSettings], Field]
+) -> Cell:
     if ref.problem is not None or ref.region is None:
         raise CellError(ref.problem or f"{ref.image}: its mask was not read.")
     try:
-        found = get(ref.image, ref.mask)
+        found = get(ref.image, ref.mask, with_choice(settings, ref.plane, ref.channel))
         placement = place_region(
             ref.region, ref.label is None, ref.shape, ref.pixel_size, settings, ref.truth is not None
         )
@@ -264,7 +277,11 @@ class _Scanned:
 def _scan(pair: Pair, settings: InputSettings) -> _Scanned:
     image = Path(pair.image)
     mask, truth = (None if text is None else Path(text) for text in (pair.mask, pair.truth))
-    ref = CellRef(cell_name(pair.name), image, mask, truth, stamp=stamp_of_files(image, mask))
+    settings = with_choice(settings, pair.plane, pair.channel)
+    stamp = stamp_of_files(image, mask, (pair.plane, pair.channel, pair.pixel_size_um))
+    ref = CellRef(
+        cell_name(pair.name), image, mask, truth, stamp=stamp, plane=pair.plane, channel=pair.channel
+    )
     try:
         header = read_header(image, settings)
         if header.length("S") - header.has_alpha > 1 and settings.channel is None:

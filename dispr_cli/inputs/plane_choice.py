@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.image_header import ImageHeader
+from dispr_cli.inputs.settings import Plane
 
 Role = Literal["image", "mask"]
 _AXIS_WORDS = {"C": "channels", "S": "channels", "Z": "z planes", "T": "time points"}
@@ -23,8 +24,8 @@ class PlaneChoice:
     sample: int | None
 
 
-def choose_plane(header: ImageHeader, channel: int | None, plane: int | None, role: Role) -> PlaneChoice:
-    """Find the one plane that `channel` and `plane` point to.
+def choose_plane(header: ImageHeader, channel: int | None, plane: Plane | None, role: Role) -> PlaneChoice:
+    """Find the one plane that `channel` and `plane` point to; the middle of one plane is that plane.
 
     A mask has no channel to choose, and may be flat where the image is a stack.
 
@@ -50,7 +51,7 @@ def choose_plane(header: ImageHeader, channel: int | None, plane: int | None, ro
         index[stacked[0]] = _choose(header, stacked[0], channel if unnamed else plane, "plane")
         if unnamed:
             return PlaneChoice(index, None)
-    elif plane and role == "image":
+    elif plane and plane != "middle" and role == "image":
         raise InputError(f"{header.path}: holds a single plane, so --plane {plane} is not there.")
     if header.length("C") > 1:
         index["C"] = _choose(header, "C", channel, "channel")
@@ -58,14 +59,18 @@ def choose_plane(header: ImageHeader, channel: int | None, plane: int | None, ro
     return PlaneChoice(index, _choose_sample(header, channel))
 
 
-def _choose(header: ImageHeader, axis: str, wanted: int | None, option: str) -> int:
+def _choose(header: ImageHeader, axis: str, wanted: Plane | None, option: str) -> int:
     count = header.length(axis)
     words = _AXIS_WORDS.get(axis, "planes")
     if wanted is None:
         raise InputError(
             f"{header.path}: holds {count} {words} ({header.found()}); say which with --{option} 0 to "
-            f"{count - 1}."
+            f"{count - 1}{' or middle' if axis == 'Z' else ''}."
         )
+    if wanted == "middle":
+        if axis == "T":
+            raise InputError(f"{header.path}: holds {count} time points, of which none is the middle plane.")
+        return count // 2
     if wanted >= count:
         raise InputError(f"{header.path}: has {count} {words}, so --{option} {wanted} is not there.")
     return wanted

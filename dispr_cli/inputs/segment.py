@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dispr_cli.errors import InputError
+from dispr_cli.inputs.ground import ground_label
 
 SMOOTHING_PIXELS = 1.0
 """Standard deviation of the Gaussian that keeps single noisy pixels from being cells or holes."""
@@ -46,7 +47,7 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
     Raises
     ------
     InputError
-        If there is nothing to threshold.
+        If there is nothing to threshold, or the cells are dark.
     """
     from skimage.filters import threshold_otsu
 
@@ -57,7 +58,13 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
     smooth = np.clip(smooth, *np.percentile(smooth, OUTLIER_PERCENTILES))
     if smooth.min() == smooth.max():
         raise InputError(f"{path}: the image has one intensity throughout, so no mask can be made from it.")
-    filled = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))
+    bright = smooth > threshold_otsu(smooth)
+    if ground_label(bright, min_pixels) is not None:
+        raise InputError(
+            f"{path}: Otsu's threshold finds bright cells on a dark ground, but here the bright part goes "
+            "around the dark one; give --invert if the cells are dark."
+        )
+    filled = ndimage.binary_fill_holes(bright)
     pieces, count = ndimage.label(filled, _EIGHT_NEIGHBOURS)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)
     areas[0] = 0

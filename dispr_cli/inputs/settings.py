@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from dispr_cli.errors import ConfigError
@@ -11,6 +11,7 @@ from dispr_cli.errors import ConfigError
 MaskFrom = Literal["otsu"]
 LabelReading = Literal["auto", "single", "components", "values"]
 BorderCells = Literal["keep", "drop"]
+Plane = int | Literal["middle"]
 Scaling = Literal["auto", "physical", "fit"]
 
 GRID_VOXEL_SIZE_UM = 0.172
@@ -28,7 +29,8 @@ class InputSettings:
     channel
         Which channel of a multi-channel or colour image holds the cells, from 0; None if there is one only.
     plane
-        Which plane of a stack, series or multi-page file to read, from 0; None if there is one only.
+        Which plane of a stack, series or multi-page file to read, from 0; ``"middle"`` for that of a stack in
+        z; None if there is one only.
     pixel_size_um
         Side of a pixel in micrometres; wins over the manifest and over what the files say.
     mask_from
@@ -49,6 +51,8 @@ class InputSettings:
         Regions of fewer pixels are specks, not cells.
     max_pixels
         Images of more pixels per plane are refused before anything is decoded.
+    invert
+        Whether cells are darker than the ground: images are turned round before anything is made of them.
 
     Raises
     ------
@@ -57,7 +61,7 @@ class InputSettings:
     """
 
     channel: int | None = None
-    plane: int | None = None
+    plane: Plane | None = None
     pixel_size_um: float | None = None
     mask_from: MaskFrom | None = None
     labels: LabelReading = "auto"
@@ -66,10 +70,12 @@ class InputSettings:
     grid_voxel_size_um: float = GRID_VOXEL_SIZE_UM
     min_cell_pixels: int = 20
     max_pixels: int = 100_000_000
+    invert: bool = False
 
     def __post_init__(self) -> None:
         _check_index("channel", self.channel)
-        _check_index("plane", self.plane)
+        if self.plane != "middle":
+            _check_index("plane", self.plane)
         if self.pixel_size_um is not None:
             _check_length("pixel_size_um", self.pixel_size_um)
         if self.mask_from is not None:
@@ -80,6 +86,40 @@ class InputSettings:
         _check_length("grid_voxel_size_um", self.grid_voxel_size_um)
         _check_count("min_cell_pixels", self.min_cell_pixels)
         _check_count("max_pixels", self.max_pixels)
+        if not isinstance(self.invert, bool):
+            raise ConfigError(f"invert is {self.invert!r}, expected True or False.")
+
+
+def with_choice(settings: InputSettings, plane: Plane | None, channel: int | None) -> InputSettings:
+    """Return the settings with another plane and channel where those are given."""
+    if plane is None and channel is None:
+        return settings
+    return replace(
+        settings,
+        plane=settings.plane if plane is None else plane,
+        channel=settings.channel if channel is None else channel,
+    )
+
+
+def plane_of(text: str) -> Plane:
+    """Read which plane is meant.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither a number from 0 nor ``middle``; a projection is no plane.
+    """
+    word = text.strip().lower()
+    if word == "middle":
+        return "middle"
+    if word.isascii() and word.isdecimal() and len(word) < 10:
+        return int(word)
+    why = (
+        "; a projection shows all planes at once, the network knows cells in one focal plane"
+        if word in ("max", "mean", "sum", "mip")
+        else ""
+    )
+    raise ConfigError(f"plane is {text[:40]!r}, expected a whole number from 0 upwards, or middle{why}.")
 
 
 def _is_whole(value: object) -> bool:

@@ -6,13 +6,15 @@ import hashlib
 from pathlib import Path
 
 
-def stamp_of_files(image: Path, mask: Path | None) -> str:
+def stamp_of_files(image: Path, mask: Path | None, told: tuple[object, ...] = ()) -> str:
     """Return a digest of names, sizes and times: the same only while neither file was written or replaced.
 
     Parameters
     ----------
     image, mask
         Files; no mask where the image is segmented. One that is missing is a stamp too.
+    told
+        What else says how they are read, such as the plane that a manifest names.
 
     Returns
     -------
@@ -20,7 +22,7 @@ def stamp_of_files(image: Path, mask: Path | None) -> str:
         16 hexadecimal digits.
     """
     facts = [_facts(path) for path in (image, mask) if path is not None]
-    return hashlib.blake2b(repr(facts).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return hashlib.blake2b(repr((facts, told)).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _facts(path: Path) -> tuple[str, int, int]:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.layouts import TRUTH_FOLDERS
+from dispr_cli.inputs.listing import TRUTH_FOLDERS
 from dispr_cli.inputs.pairing import by_name, is_hidden, stem
 from dispr_cli.inputs.plan import cell_name
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.layouts import IMAGE_FOLDERS, TRUTH_FOLDERS
+from dispr_cli.inputs.listing import IMAGE_FOLDERS, TRUTH_FOLDERS
 from dispr_cli.inputs.pairing import is_hidden, is_image, stem
 from dispr_cli.inputs.plan import Plan, plan_cells, read_cell
 from dispr_cli.inputs.settings import InputSettings

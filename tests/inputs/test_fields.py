@@ -79,3 +79,33 @@ def test_damage_is_told_to_everyone_who_asks(files, decoded):
         with pytest.raises(InputError, match="damaged or truncated"):
             cache.get(*files)
     assert decoded == ["a.tif"]
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "u2", "i2", "i4", "f4", "f8"])
+def test_inverted_images_have_their_order_turned_round(save, field, dtype):
+    pixels = (field[1] > 0) if dtype == "?" else (field[0] // 5).astype(dtype)
+    files = save("a.tif", pixels), save("a_mask.tif", field[1])
+    plain = read_field(*files, InputSettings())
+    turned = read_field(*files, InputSettings(invert=True))
+    assert np.array_equal(plain.labelling.labels, turned.labelling.labels)
+    total = plain.image.astype(float) + turned.image.astype(float)
+    assert total.min() == total.max()
+
+
+def test_dark_cells_are_segmented_when_said_so(save, field):
+    path = save("a.tif", 3000 - field[0])
+    with pytest.raises(
+        InputError, match=r"a.tif: Otsu's threshold finds bright cells .* give --invert if the cells"
+    ):
+        read_labelling(path, None, InputSettings(mask_from="otsu"))
+    found = read_labelling(path, None, InputSettings(mask_from="otsu", invert=True))
+    assert len(found.regions) == 4
+    assert np.mean((found.labels > 0) == (field[1] > 0)) > 0.98
+
+
+def test_other_settings_are_another_field(files, decoded):
+    cache = FieldCache(InputSettings())
+    other = InputSettings(invert=True)
+    assert cache.get(*files) is cache.get(*files, InputSettings())
+    assert cache.get(*files, other) is cache.get(*files, other) is not cache.get(*files)
+    assert decoded == ["a.tif", "a_mask.tif"] * 2

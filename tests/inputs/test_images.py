@@ -201,3 +201,22 @@ def test_an_inverting_lookup_table_of_imagej_changes_no_number(save):
     """ImageJ marks its binary masks as white at zero and means the numbers as they stand."""
     path = save("a.tif", PLANE, photometric="miniswhite", description="ImageJ=1.54p\nmin=0\n", metadata=None)
     assert np.array_equal(pixels_of(path, role="mask"), PLANE)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6])
+def test_the_middle_plane(save, count):
+    stack = np.stack([PLANE + k for k in range(count)])
+    path = save("a.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    assert np.array_equal(pixels_of(path, plane="middle"), stack[count // 2])
+    assert np.array_equal(pixels_of(save("pages.tif", stack), plane="middle"), stack[count // 2])
+    if count > 1:
+        assert f"--plane 0 to {count - 1} or middle" in message_of(path)
+
+
+def test_what_has_no_middle_plane(save, tmp_path):
+    path = save("a.tif", STACK, imagej=True, metadata={"axes": "TYX"})
+    assert "holds 3 time points, of which none is the middle plane" in message_of(path, plane="middle")
+    with tifffile.TiffWriter(tmp_path / "b.tif") as writer:
+        writer.write(PLANE, photometric="minisblack")
+        writer.write(PLANE[:10, :10], photometric="minisblack")
+    assert "say which with --plane 0 to 1" in message_of(tmp_path / "b.tif", plane="middle")

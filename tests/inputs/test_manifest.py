@@ -100,3 +100,36 @@ def test_bad_tables_name_the_line(manifest, text, message):
     path = manifest(text)
     assert message in message_of(path)
     assert str(path) in message_of(path)
+
+
+def test_planes_and_channels_of_each_image(manifest):
+    pairs = read(
+        manifest("image,mask,plane,channel\na.tif,ma.png,3,1\nb.tif,mb.png,middle,\nsub/c.tif,mb.png,,\n")
+    )
+    assert [(pair.plane, pair.channel) for pair in pairs] == [(3, 1), ("middle", None), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("plane", "-1", "line 2: plane is '-1', expected a whole number from 0 upwards, or middle"),
+        ("plane", "max", "a projection shows all planes at once"),
+        ("channel", "green", "line 2: channel is 'green', expected a whole number"),
+        ("channel", "1.0", "line 2: channel is '1.0'"),
+    ],
+)
+def test_senseless_planes_and_channels_name_the_line(manifest, column, value, message):
+    assert message in message_of(manifest(f"image,mask,{column}\na.tif,ma.png,{value}\n"))
+
+
+def test_columns_that_are_not_read_are_noted(manifest):
+    path = manifest("image,mask,well,z_plane,\na.tif,ma.png,B2,3,\n")
+    notes = find_pairs(path, InputSettings()).notes
+    assert [(note.path, note.text) for note in notes] == [
+        (
+            path,
+            "column(s) not read: well, z_plane; those that are: image, mask, name, pixel_size_um, obj, "
+            "plane, channel",
+        )
+    ]
+    assert find_pairs(manifest("image,mask,name\na.tif,ma.png,x\n"), InputSettings()).notes == []

@@ -267,3 +267,37 @@ def test_a_plan_of_many_files_keeps_little_in_memory(pairs):
 
     planned(10)
     assert planned(2000) < planned(200) + 200 * 1800
+
+
+def test_each_row_of_a_manifest_has_its_plane_and_channel(save, crop, tmp_path):
+    other = np.roll(crop[0], 3, axis=0)
+    stack = np.stack([crop[0], other, crop[0]])
+    save("z.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    save("c.tif", stack[:2], imagej=True, metadata={"axes": "CYX"})
+    save("m.tif", crop[1])
+    (tmp_path / "list.csv").write_text(
+        "image,mask,name,plane,channel\nz.tif,m.tif,first,0,\nz.tif,m.tif,mid,middle,\nz.tif,m.tif,given,,\nc.tif,m.tif,c,0,1\n"
+    )
+    cells = read_all(tmp_path / "list.csv", plane=2)
+    assert list(cells) == ["first", "mid", "given", "c"]
+    assert np.array_equal(cells["first"].image, cells["given"].image)
+    assert np.array_equal(cells["mid"].image, cells["c"].image)
+    assert not np.array_equal(cells["mid"].image, cells["first"].image)
+    assert "--plane 0 to 2 or middle" in plan_cells(tmp_path / "list.csv").cells[2].problem
+
+
+def test_inverted_dark_cells_are_the_bright_ones(pairs, save, crop):
+    source = pairs("a")
+    save("dark/image/a.tif", 255 - crop[0])
+    save("dark/mask/a.tif", crop[1])
+    bright, dark = read_all(source)["a"], read_all(source.parent / "dark", invert=True)["a"]
+    assert np.allclose(bright.image, dark.image, atol=1e-6)
+
+
+def test_masks_of_another_place(save, field, tmp_path):
+    save("cells/a.tif", field[0])
+    path = save("elsewhere/x.png", field[1])
+    for masks in (path, path.parent):
+        found = plan_cells(tmp_path / "cells", masks=masks)
+        assert [ref.name for ref in found.cells] == ["a#2", "a#3", "a#7", "a#40"]
+        assert found.cells[0].mask == path
