@@ -144,7 +144,7 @@ def plan_cells(source: Path, settings: InputSettings | None = None, threads: int
     return Plan(source, cells, left_out)
 
 
-def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
+def read_cell(ref: CellRef, settings: InputSettings | None = None, cache: FieldCache | None = None) -> Cell:
     """Read one cell.
 
     Parameters
@@ -153,6 +153,8 @@ def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
         From a plan made with the same settings.
     settings
         How to read; the defaults if None.
+    cache
+        Of images read with the same settings, for whoever reads several cells of one.
 
     Raises
     ------
@@ -160,6 +162,8 @@ def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
         If this cell cannot be read; the reason names its file.
     """
     settings = settings or InputSettings()
+    if cache is not None:
+        return _read(ref, settings, cache.get)
     return _read(ref, settings, lambda image, mask: read_field(image, mask, settings))
 
 

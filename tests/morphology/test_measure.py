@@ -172,6 +172,7 @@ def test_a_store_has_a_row_for_each_sample_and_its_network(tmp_path: Path) -> No
         ({"method": "dispr", "weights_sha256": "abc"}, False, "abc", False),
         ({"method": "dispr", "weights_sha256": "abc"}, True, "abc", True),
         ({"method": "cylinder"}, False, "cylinder", True),
+        ({"method": "inflate"}, False, "inflate", True),
         ({"method": "nearest"}, False, "nearest", False),
         (
             {"method": "dispr", "weights_sha256": "x", "held_out_weights": {"0": "p", "1": "q"}},
