@@ -291,8 +291,9 @@ def reconstruct(
         )
     options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
     method = load_method(method_name, options, events.message)
-    each = "1 sample" if samples == 1 else f"{samples} samples"
-    events.message(f"{len(plan.cells)} cells, {each} each, by {method.name} on {method.describe()}")
+    events.message(
+        watch.count_of_work(len(plan.cells), samples) + f", by {method.name} on {method.describe()}"
+    )
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.

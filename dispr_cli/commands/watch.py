@@ -143,6 +143,11 @@ def print_plan(plan: Plan, inputs: InputSettings, as_json: bool) -> None:
         typer.echo(note)
 
 
+def count_of_work(cells: int, samples: int) -> str:
+    """Return such as ``2 cells, 5 samples each``."""
+    return f"{_cells(cells)}, {'1 sample' if samples == 1 else f'{samples} samples'} each"
+
+
 def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
