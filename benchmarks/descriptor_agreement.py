@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import read_truth
-from dispr_cli.morphology.sources import ShapeRef, find_shapes
+from dispr_cli.morphology.shape_ref import ShapeRef
+from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.shape.shell_descriptor import shell_descriptor
 from dispr_cli.study.class_scores import compare_answers, score_answers
 from dispr_cli.study.folds import assign_folds

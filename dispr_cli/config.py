@@ -17,6 +17,9 @@ SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 METHODS = ("dispr", "dispr2022", "shapr", "shapr-topo", "cylinder", "ellipsoid", "inflate", "nearest")
 """Names of the methods, ours first; each is loaded by :mod:`dispr_cli.methods`."""
 
+SAMPLING_METHODS = ("dispr", "dispr2022")
+"""Those that draw shapes; the others have one answer, and more samples of it would be copies."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 import dispr_cli as dispr
 from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import DisprError, StoreError
+from dispr_cli.inputs import fields
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_denoiser
@@ -25,6 +27,7 @@ from dispr_cli.pipeline import read_cells, reconstruct, reconstruct_to_store
 from dispr_cli.scale import shards
 from dispr_cli.training import split_held_out
 from dispr_cli.volumes.store import VolumeStore, open_store
+from tests.stub_method import StubMethod
 
 STEPS = SamplerConfig("euler", 2)
 
@@ -64,6 +67,32 @@ def test_freed_memory_goes_back_after_each_shard(
     monkeypatch.setattr(shards, "return_free_memory", lambda: returned.append(True))
     store = run(phantom_folder, tmp_path / "out.zarr", tiny_weights)
     assert len(returned) == store.grid.num_shards
+
+
+def test_an_image_is_decoded_once_however_many_shards_its_cells_fill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y, x = np.indices((200, 400))
+    labels = np.where(np.hypot(y % 20 - 10, x % 20 - 10) < 8, 1 + x // 20 + 20 * (y // 20), 0)
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        tifffile.imwrite(tmp_path / "in" / f"{name}.tif", np.uint8(50 + x % 7 + 100 * (labels > 0)))
+        tifffile.imwrite(tmp_path / "in" / f"{name}_mask.tif", labels.astype(np.uint16))
+    inputs, decoded = InputSettings(), []
+    plan = plan_cells(tmp_path / "in", inputs)
+    original = fields.read_field
+
+    def read(image: Path, *rest: object) -> fields.Field:
+        decoded.append(image.name)
+        return original(image, *rest)
+
+    monkeypatch.setattr(fields, "read_field", read)
+    store, progress = reconstruct_to_store(
+        plan, tmp_path / "out.zarr", StubMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=32
+    )
+    assert progress.done == 400
+    assert store.grid.num_shards > 4
+    assert decoded == ["a.tif", "b.tif"]
 
 
 @pytest.mark.parametrize("cells_at_once", [1, 16])

@@ -7,14 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
-from dispr_cli.errors import ConfigError
+from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 
 FORMATS = "ome-tiff, stl, ply, glb or npy"
 
 
 def export(
     store: Annotated[Path, typer.Argument(help="Store written by dispr reconstruct.", show_default=False)],
-    cell: Annotated[str, typer.Option("--cell", help="Name or index of a cell, or all.", show_default=False)],
+    cell: Annotated[
+        list[str],
+        typer.Option("--cell", help="Name or index of a cell, may be repeated, or all.", show_default=False),
+    ],
     format: Annotated[str, typer.Option("--format", "-f", help=f"{FORMATS}.", metavar="NAME")] = "ome-tiff",
     sample: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it at run time
@@ -30,7 +33,7 @@ def export(
         typer.Option("--out", "-o", help="Folder to write into; beside the store by default."),
     ] = None,
 ) -> None:
-    """Export cells from a store as OME-TIFF, mesh or array."""
+    """Export cells from a store as OME-TIFF, mesh or array; cells without volumes are named and left out."""
     from dispr_cli.volumes.export import Samples, export_cell
     from dispr_cli.volumes.store import open_store
 
@@ -45,7 +48,17 @@ def export(
         )
     opened = open_store(store)
     folder = out if out is not None else store.with_name(f"{store.stem}_export")
-    cells = [row.name for row in opened.cells if row.is_done] if cell == "all" else [cell]
-    for name in cells:
-        for path in export_cell(opened, name, folder, format, chosen):
+    everything = "all" in cell and opened.cells.names.index("all") is None
+    # A name that is wrong is told before anything is written.
+    indices = range(len(opened.cells)) if everything else dict.fromkeys(map(opened.cells.index, cell))
+    left_out = 0
+    for index in indices:
+        row = opened.cells[index]
+        if not row.is_done:
+            typer.echo(f"left out: {row.name} ({row.status})", err=True)
+            left_out += 1
+            continue
+        for path in export_cell(opened, index, folder, format, chosen):
             typer.echo(path)
+    if left_out and (not everything or left_out == len(opened.cells)):
+        raise typer.Exit(EXIT_SOME_CELLS_FAILED)

@@ -38,7 +38,8 @@ def features(
         Optional[Path],  # noqa: UP045
         typer.Option(
             "--images",
-            help="Folder with the cells' images and masks, for their 2D features too.",
+            help="Folder with the cells' images and masks, for their 2D features too; those of a store are "
+            "read as they were for it.",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -92,14 +93,15 @@ def features(
         raise ConfigError("two things are needed: dispr features STORE_OR_FOLDER --out TABLE.parquet")
     from dispr_cli.commands.counting import Counting
     from dispr_cli.diffusion.training_facts import read_all_training_facts
-    from dispr_cli.inputs.settings import InputSettings
     from dispr_cli.morphology.measure import available_cores, measure_to_table
     from dispr_cli.morphology.sources import find_shapes
 
+    if voxel_size is not None and not 0 < voxel_size < float("inf"):
+        raise ConfigError(f"--voxel-size is {voxel_size:g}: expected a length in um, such as 0.172")
     known = {facts.sha256: facts.held_out for facts in read_all_training_facts(weights or ())}
     shapes = find_shapes(
         source,
-        InputSettings(pixel_size_um=voxel_size),
+        voxel_size_um=voxel_size,
         images=images,
         facts=known,
         predicted=predicted,

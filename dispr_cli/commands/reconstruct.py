@@ -36,7 +36,7 @@ from dispr_cli.commands.options import (
     Weights,
 )
 from dispr_cli.config import METHODS as NAMES
-from dispr_cli.config import QUALITIES, SAMPLERS, ReconstructConfig, SamplerConfig
+from dispr_cli.config import QUALITIES, SAMPLERS, SAMPLING_METHODS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings, plane_of
 
@@ -77,7 +77,10 @@ def reconstruct(
     samples: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            "--samples", "-n", help=f"Shapes for each cell [{_RUN.num_samples}].", rich_help_panel=SAMPLING
+            "--samples",
+            "-n",
+            help=f"Shapes for each cell [{_RUN.num_samples}; 1 of methods with one answer].",
+            rich_help_panel=SAMPLING,
         ),
     ] = None,
     quality: Annotated[
@@ -236,7 +239,8 @@ def reconstruct(
     if quality not in QUALITIES:
         raise ConfigError(f"--quality is {quality!r}: expected one of {', '.join(QUALITIES)}")
     chosen = QUALITIES[quality]
-    samples = chosen.num_samples if samples is None else samples
+    if samples is None:  # Equal shapes would have a spread of 0, which reads as certainty.
+        samples = chosen.num_samples if method_name in SAMPLING_METHODS else 1
     if method_name == NAMES[0]:
         steps = chosen.num_steps if steps is None else steps
         spread = chosen.spread if spread is None else spread
@@ -255,7 +259,7 @@ def reconstruct(
     )
     plan = plan_cells(source, inputs, masks=masks)
     if dry_run:
-        watch.print_plan(plan, json_output)
+        watch.print_plan(plan, inputs, json_output)
         return
     if out is None:
         raise ConfigError("no store was named: dispr reconstruct INPUT OUT.zarr (or --dry-run)")
@@ -277,7 +281,7 @@ def reconstruct(
     options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
     method = load_method(method_name, options, events.message)
     events.message(
-        f"{len(plan.cells)} cells, {samples} samples each, by {method.name} on {method.describe()}"
+        watch.count_of_work(len(plan.cells), samples) + f", by {method.name} on {method.describe()}"
     )
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")

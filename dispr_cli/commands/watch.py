@@ -15,7 +15,9 @@ from rich.progress import TextColumn
 from rich.table import Table
 
 from dispr_cli.commands.following import SHOWN_FAILURES, Following, pace
+from dispr_cli.commands.scale_notes import count_scaled
 from dispr_cli.inputs.plan import Plan
+from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
 from dispr_cli.volumes.store import VolumeStore
@@ -98,8 +100,8 @@ class TrainingProgress(Following):
         )
 
 
-def print_plan(plan: Plan, as_json: bool) -> None:
-    """Print the cells a run would reconstruct, and what it would leave out."""
+def print_plan(plan: Plan, inputs: InputSettings, as_json: bool) -> None:
+    """Print the cells a run would reconstruct, those that would fail, and what it would leave out."""
     if as_json:
         cells = [
             {
@@ -110,6 +112,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
                 "bounding_box": ref.bounding_box,
                 "touches_border": ref.touches_border,
                 "voxel_size_um": ref.voxel_size_um,
+                "voxel_size_px": ref.voxel_size_px,
+                "scaled": ref.scaled,
                 "problem": ref.problem,
             }
             for ref in plan.cells
@@ -131,11 +135,24 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     for item in plan.left_out:
         typer.echo(f"left out: {item.path}: {item.reason}")
-    for note in plan.notes:
-        typer.echo(f"note: {note.path}: {note.text}")
-    typer.echo(
-        f"{len(plan.cells)} cells would be reconstructed, {len(plan.left_out)} files or labels left out"
-    )
+    for noted in plan.notes:
+        typer.echo(f"note: {noted.path}: {noted.text}")
+    failing = sum(ref.problem is not None for ref in plan.cells)
+    would = _cells(len(plan.cells) - failing) + " would be reconstructed"
+    would += f", {failing} would fail" if failing else ""
+    unused = "1 file or label" if len(plan.left_out) == 1 else f"{len(plan.left_out)} files or labels"
+    typer.echo(f"{would}, {unused} left out")
+    for note in count_scaled(ref for ref in plan.cells if ref.problem is None).notes(inputs.scale):
+        typer.echo(note)
+
+
+def count_of_work(cells: int, samples: int) -> str:
+    """Return such as ``2 cells, 5 samples each``."""
+    return f"{_cells(cells)}, {'1 sample' if samples == 1 else f'{samples} samples'} each"
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def print_left_out(plan: Plan) -> None:
@@ -156,6 +173,7 @@ def print_result(
     """Print where everything is; the store last."""
     table = store.path / "cells.csv"
     unlike = sum((row.unlike_training or 0.0) > 1.0 for row in store.cells if row.is_done)
+    scaled = count_scaled(row for row in store.cells if row.is_done)
     if as_json:
         result = {
             "store": str(store.path),
@@ -166,6 +184,8 @@ def print_result(
             "pending": progress.pending,
             "part": str(part),
             "unlike_training": unlike,
+            "of_unknown_size": scaled.of_unknown_size,
+            "fitted": scaled.fitted,
         }
         typer.echo(json.dumps(result))
         return
@@ -179,6 +199,8 @@ def print_result(
             "(unlike_training above 1 in the table); its measured accuracy does not hold there.",
             err=True,
         )
+    for note in scaled.notes(store.configuration.get("inputs", {}).get("scale", "")):
+        typer.echo(note, err=True)
     if not part.is_whole:
         typer.echo(f"Part {part}: {progress.done} of its {total} cells are done.", err=True)
         if not store.is_complete():

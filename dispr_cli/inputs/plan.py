@@ -157,7 +157,7 @@ def plan_cells(
     return Plan(source, cells, left_out, notes)
 
 
-def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
+def read_cell(ref: CellRef, settings: InputSettings | None = None, cache: FieldCache | None = None) -> Cell:
     """Read one cell.
 
     Parameters
@@ -166,6 +166,8 @@ def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
         From a plan made with the same settings.
     settings
         How to read; the defaults if None.
+    cache
+        Of images read with the same settings, for whoever reads several cells of one.
 
     Raises
     ------
@@ -173,7 +175,7 @@ def read_cell(ref: CellRef, settings: InputSettings | None = None) -> Cell:
         If this cell cannot be read; the reason names its file.
     """
     settings = settings or InputSettings()
-    return _read(ref, settings, read_field)
+    return _read(ref, settings, read_field if cache is None else cache.get)
 
 
 def read_cells(

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
 from dispr_cli.errors import CellError, ConfigError, InputError
-from dispr_cli.morphology.sources import ShapeRef, ShapeSource
+from dispr_cli.morphology.shape_ref import ShapeRef, ShapeSource
 from dispr_cli.morphology.table import (
     FAILED,
     MEASURED,
@@ -100,8 +100,7 @@ def measure_to_table(
         row says why.
     """
     _check_out(out, overwrite)
-    size = source.voxel_size_um()
-    facts = TableFacts(source.name, "voxel" if size is None else "um", dict(source.networks))
+    facts = TableFacts(source.name, source.unit_of_length, dict(source.networks))
     features = [*SHAPE_FEATURES, *(PLANAR_FEATURES if source.has_images else ())]
     schema = schema_of([feature.name for feature in features], facts)
     parts = _Parts(out.with_name(f".{out.name}.parts"), source.fingerprint(), schema)
@@ -114,20 +113,20 @@ def measure_to_table(
     ):
         for unit in range(source.num_units):
             if unit not in finished:
-                parts.write(unit, list(_measured(source.unit(unit), size, pool, threads, events)))
+                parts.write(unit, list(_measured(source.unit(unit), pool, threads, events)))
     failed = _join(out, schema, parts, source.num_units)
     parts.remove()
     return FeatureSummary(out, failed[0], failed[1], len(features), facts.unit_of_length)
 
 
-def measure_ref(ref: ShapeRef, voxel_size_um: float | None) -> FeatureRow:
-    """Measure one shape, and its image and mask where it has them; a failure is a row that says why."""
+def measure_ref(ref: ShapeRef) -> FeatureRow:
+    """Measure one shape in its own voxel size, and its image and mask; a failure is a row that says why."""
     identity = (ref.cell, ref.sample, ref.kind, ref.network)
     try:
-        values = measure_shape(ref.read(), voxel_size_um)
+        values = measure_shape(ref.read(), ref.voxel_size_um)
         if ref.read_cell is not None:
             cell = ref.read_cell()
-            values |= measure_plane(cell.image, cell.mask, voxel_size_um)
+            values |= measure_plane(cell.image, cell.mask, ref.voxel_size_um)
     except (CellError, InputError) as error:
         return FeatureRow(*identity, f"{FAILED}{error}", ref.voxel_size_um)
     return FeatureRow(*identity, MEASURED, ref.voxel_size_um, values)
@@ -135,12 +134,11 @@ def measure_ref(ref: ShapeRef, voxel_size_um: float | None) -> FeatureRow:
 
 def _measured(
     refs: Sequence[ShapeRef],
-    size: float | None,
     pool: ThreadPoolExecutor,
     threads: int,
     events: FeatureEvents,
 ) -> Iterator[FeatureRow]:
-    for row in in_order(lambda ref: measure_ref(ref, size), refs, pool, AHEAD * threads):
+    for row in in_order(measure_ref, refs, pool, AHEAD * threads):
         problem = row.status.removeprefix(FAILED) if row.status.startswith(FAILED) else None
         events.measured(row.cell, problem)
         yield row

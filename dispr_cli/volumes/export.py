@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from dispr_cli.errors import ConfigError, StoreError
 from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.volumes.file_names import safe_file_name
 from dispr_cli.volumes.layout import FOREGROUND
+from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 from dispr_cli.volumes.surface import surface_mesh
 
@@ -25,6 +27,9 @@ FORMATS = {"ome-tiff": ".ome.tif", "stl": ".stl", "ply": ".ply", "glb": ".glb", 
 """Formats and the endings of their files."""
 
 _MESHES = ("stl", "ply", "glb")
+_STL_HEADER = 80
+"""Bytes."""
+
 Samples = int | Literal["mean", "all", "probability"]
 
 
@@ -68,10 +73,12 @@ def export_cell(
         )
     sample = sample if sample is not None else ("mean" if file_format in _MESHES else "all")
     index = store.cells.index(cell)
-    name = store.cells[index].name
+    row = store.cells[index]
     pieces = _pieces(store, index, sample, apart=file_format in _MESHES)
     return [
-        _write(_path(out, name, piece, file_format, single=len(pieces) == 1), piece, name, store, file_format)
+        _write(
+            _path(out, row.name, piece, file_format, single=len(pieces) == 1), piece, row, store, file_format
+        )
         for piece in pieces
     ]
 
@@ -127,12 +134,12 @@ def _path(out: Path, name: str, piece: _Piece, file_format: str, *, single: bool
     return out if single else out.with_name(f"{out.stem}{label}{ending}")
 
 
-def _write(path: Path, piece: _Piece, name: str, store: VolumeStore, file_format: str) -> Path:
+def _write(path: Path, piece: _Piece, row: CellRow, store: VolumeStore, file_format: str) -> Path:
     if file_format in _MESHES and not (piece.volumes >= FOREGROUND).any():
         raise StoreError(
-            f"{store.path}: the {piece.label} of cell {name!r} is empty and has no surface to export."
+            f"{store.path}: the {piece.label} of cell {row.name!r} is empty and has no surface to export."
         )
-    content = _encoded(piece, name, store.voxel_size_um, file_format)
+    content = _encoded(piece, row.name, row.voxel_size_um or store.voxel_size_um, file_format)
     with explained(path, "write the export"):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_bytes(path, content)
@@ -171,11 +178,22 @@ def _ome_tiff(piece: _Piece, name: str, voxel_size_um: float | None) -> bytes:
 
 def _mesh(volume: NDArray[Any], voxel_size_um: float | None, file_format: str) -> bytes:
     mesh = surface_mesh(volume, voxel_size_um)
+    unit = "voxel" if voxel_size_um is None else "micrometre"
     # Normals at the vertices let viewers shade the surface smoothly; STL has none.
     match file_format:
         case "stl":
-            return export_stl(mesh)
+            # A header that begins with "solid" would be taken for a text file.
+            header = f"dispr surface, axes x y z, unit {unit}".encode().ljust(_STL_HEADER)
+            return header + export_stl(mesh)[_STL_HEADER:]
         case "ply":
-            return export_ply(mesh, vertex_normal=True)
+            first, rest = export_ply(mesh, vertex_normal=True).split(b"\n", 1)
+            form, rest = rest.split(b"\n", 1)
+            return b"\n".join([first, form, f"comment unit {unit}, axes x y z".encode(), rest])
         case _:
-            return export_glb(mesh.scene(), include_normals=True)
+            told = partial(_tell_unit, unit=unit)
+            return export_glb(mesh.scene(), include_normals=True, tree_postprocessor=told)
+
+
+def _tell_unit(tree: dict[str, Any], unit: str) -> None:
+    """Say the unit in a glTF file, whose lengths viewers take for metres."""
+    tree["asset"]["extras"] = {"unit": unit}

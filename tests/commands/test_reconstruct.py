@@ -197,7 +197,7 @@ def test_quality_sets_what_is_not_given(phantom_folder: Path, tmp_path: Path, ti
     given = ("--weights", tiny_weights, "--quality", "fast")
     fast = dispr("reconstruct", phantom_folder, tmp_path / "fast.zarr", *given)
     assert fast.returncode == 0, fast.stderr
-    assert "7 cells, 1 samples each" in fast.stderr
+    assert "7 cells, 1 sample each" in fast.stderr
     assert " 2 steps" in fast.stderr
     assert open_store(tmp_path / "fast.zarr").configuration["spread"] == 0.0
     more = dispr(
@@ -210,7 +210,7 @@ def test_quality_sets_what_is_not_given(phantom_folder: Path, tmp_path: Path, ti
     options = ("--method", "cylinder", "--quality", "fast")
     peer = dispr("reconstruct", phantom_folder, tmp_path / "peer.zarr", *options)
     assert peer.returncode == 0, peer.stderr
-    assert "7 cells, 1 samples each" in peer.stderr
+    assert "7 cells, 1 sample each" in peer.stderr
 
 
 def test_the_standard_quality_is_the_default() -> None:

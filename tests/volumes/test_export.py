@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,38 @@ def test_probability_is_the_share_of_samples(
 def test_a_probability_has_no_surface(full_store: VolumeStore, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--sample mean"):
         export_cell(full_store, 3, tmp_path, "stl", sample="probability")
+
+
+def _fitted_store(path: Path) -> VolumeStore:
+    """Two cells of one shape, with voxel sizes of their own; that of the second is not known."""
+    store = create_or_resume(
+        path, num_cells=2, num_samples=1, voxel_size_um=None, configuration={}, cells=["a", "b"]
+    )
+    volumes = np.zeros((2, 1, 64, 64, 64), np.uint8)
+    volumes[:, :, 20:40, 20:40, 20:40] = 255
+    store.write_shard(0, volumes, [CellRow("a", voxel_size_um=0.5), CellRow("b")])
+    return store
+
+
+def test_each_cell_has_its_own_voxel_size(tmp_path: Path) -> None:
+    store = _fitted_store(tmp_path / "a.zarr")
+    sizes = []
+    for cell in "ab":
+        (path,) = export_cell(store, cell, tmp_path, "ome-tiff")
+        with tifffile.TiffFile(path) as file:
+            sizes.append('PhysicalSizeX="0.5"' in file.ome_metadata)
+    assert sizes == [True, False]
+    for file_format in MESHES:
+        first, second = (_load(*export_cell(store, cell, tmp_path, file_format)) for cell in "ab")
+        assert first.volume == pytest.approx(second.volume / 8, rel=1e-3)
+
+
+def test_meshes_say_their_unit(tmp_path: Path) -> None:
+    store = _fitted_store(tmp_path / "a.zarr")
+    for cell, unit in (("a", "micrometre"), ("b", "voxel")):
+        stl, ply, glb = (export_cell(store, cell, tmp_path, form)[0].read_bytes() for form in MESHES)
+        assert f"unit {unit}".encode() in stl[:80]
+        assert not stl.startswith(b"solid")
+        assert f"comment unit {unit}, axes x y z".encode() in ply.split(b"end_header")[0].splitlines()
+        tree = json.loads(glb[20 : 20 + int.from_bytes(glb[12:16], "little")])
+        assert tree["asset"]["extras"] == {"unit": unit}
