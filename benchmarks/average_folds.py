@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.recipes import settings
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
+from dispr_cli.diffusion.known_cells import known_cells
 
 SAMPLING = ("sigma_min", "spread")
 """Settings of a denoiser that no training depends on."""
@@ -31,7 +32,12 @@ def average(before: Path, after: Path, out: Path, share: float, shape: DenoiserC
     later.denoiser.load_state_dict({name: old[name].lerp(new[name], share) for name in new})
     sampling = {name: getattr(shape, name) for name in SAMPLING}
     later.denoiser.config = dataclasses.replace(later.denoiser.config, **sampling)
-    facts = {"averaged_with": earlier.sha256, "share_of_later": share}
+    learned = [known_cells(one.provenance, one.sha256, one.path).learned for one in (earlier, later)]
+    facts = {
+        "averaged_with": earlier.sha256,
+        "share_of_later": share,
+        "learned": None if None in learned else sorted(frozenset().union(*filter(None, learned))),
+    }
     save_denoiser(out, later.denoiser, {**later.provenance, **facts})
 
 

@@ -73,6 +73,44 @@ class DenoiserConfig:
     sigma_max: float = 200.0
     spread: float = 0.6
 
+    def __post_init__(self) -> None:
+        # A file of weights says these numbers: nothing may be built of them before they are known sound.
+        sizes = {"patch": 32, "condition_blocks": 64, "embedding": 4096, "attention_heads": 64}
+        for name, most in sizes.items():
+            _check_sizes(name, (getattr(self, name),), 1, 0 if name == "condition_blocks" else 1, most)
+        for name, least, most in (("channels", 1, 1024), ("condition_channels", 1, 1024), ("blocks", 0, 64)):
+            _check_sizes(name, getattr(self, name), 2, least, most)
+        if self.patch not in (2, 4, 8, 16, 32):
+            raise ConfigError(
+                f"patch is {self.patch}: expected 2, 4, 8, 16 or 32, which divide a volume twice"
+            )
+        for width in (*self.channels, *self.condition_channels):
+            if width % max(1, width // 16):
+                raise ConfigError(f"a width is {width} channels: expected fewer than 32, or a multiple of 16")
+        if self.channels[1] % self.attention_heads:
+            raise ConfigError(
+                f"attention_heads is {self.attention_heads}: expected a divisor of the {self.channels[1]}"
+            )
+        for name in ("clip_distance", "sigma_data", "sigma_std", "sigma_min", "sigma_max"):
+            _check_number(name, getattr(self, name), 1e-6)
+        _check_number("sigma_mean", self.sigma_mean, -1e4)
+        _check_number("spread", self.spread, 0.0)
+        if self.sigma_min > self.sigma_max:
+            raise ConfigError(f"sigma_min is {self.sigma_min}: expected at most sigma_max, {self.sigma_max}")
+
+
+def _check_number(name: str, value: object, least: float) -> None:
+    if type(value) not in (int, float) or not least <= value < 1e4:  # type: ignore[operator]
+        raise ConfigError(f"{name} is {value!r}: expected a number from {least:g}, less than 10000")
+
+
+def _check_sizes(name: str, sizes: object, count: int, least: int, most: int) -> None:
+    fits = isinstance(sizes, tuple) and len(sizes) == count
+    if not fits or not all(type(size) is int and least <= size <= most for size in sizes):  # type: ignore[attr-defined]
+        shown = sizes[0] if isinstance(sizes, tuple) and count == 1 else sizes
+        expected = "a whole number" if count == 1 else f"{count} whole numbers"
+        raise ConfigError(f"{name} is {shown!r}: expected {expected} from {least} to {most}")
+
 
 @dataclass(frozen=True, slots=True)
 class SamplerConfig:

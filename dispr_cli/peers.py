@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
 from dispr_cli.sampled_volumes import SampledMethod, load_sampled_method
 from dispr_cli.scale.shards import Events
 from dispr_cli.study.folds import assign_folds
-from dispr_cli.training import TRAINED
+from dispr_cli.training import SETTINGS, TRAINED
 from dispr_cli.training_job import TrainingJob, TrainingWatcher
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from dispr_cli.scoring.result import Evaluation
 
 WEIGHTS = "weights"
+
+UNIMPORTANT = ("device", "precision", "checkpoint_minutes", "validation_fraction")
+"""Training settings that decide nothing of what is learned in a fold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +144,55 @@ def _loaded(
 
 
 def _weights(method: str, cells: TrainingCells, out: Path, study: PeerStudy, events: TrainingWatcher) -> Path:
-    """Weights of every fold, trained unless they are there."""
+    """Weights of every fold, trained unless they are there.
+
+    Raises
+    ------
+    ConfigError
+        If those that are there were trained on other cells or with other settings.
+    """
     if method in study.weights:
         return study.weights[method]
     folder = out / WEIGHTS / method
     fold = assign_folds(cells.names, study.num_folds)
     for number in range(study.num_folds):
         file = folder / f"fold{number}.safetensors"
-        if file.exists():
-            continue
-        events.message(f"{method}: training fold {number} of 0 to {study.num_folds - 1}")
         held = fold == number
         learned, held_out = (cells.select(np.flatnonzero(part)) for part in (~held, held))
         values = {**study.settings.get(method, {})}
+        if file.exists():
+            _refuse_another_training(file, method, learned, held_out, values)
+            continue
+        events.message(f"{method}: training fold {number} of 0 to {study.num_folds - 1}")
         if study.device != "auto":
             values["device"] = study.device
         TRAINED[method](TrainingJob(learned, held_out, file, values, None, str(number), events))
     return folder
+
+
+def _refuse_another_training(
+    file: Path, method: str, learned: TrainingCells, held_out: TrainingCells, values: Mapping[str, Any]
+) -> None:
+    """Compare what weights record with what would be trained now; where it ran does not matter."""
+    from dispr_cli.diffusion.known_cells import NOTHING
+    from dispr_cli.diffusion.resumable_run import facts_of_cells, never_learned
+    from dispr_cli.diffusion.training_facts import read_training_facts
+
+    recorded = read_training_facts(file).provenance
+    facts = facts_of_cells(NOTHING, learned, never_learned(NOTHING, learned, held_out))
+    called = {"learned": "cells to learn from", "held_out": "held-out cells"}
+    differing = [words for name, words in called.items() if recorded.get(name) != facts[name]]
+    if method in SETTINGS:
+        # Through JSON and back, as the file has it.
+        wanted = json.loads(json.dumps(dataclasses.asdict(SETTINGS[method](values, None))))
+        found = recorded.get("training")
+        found = found if isinstance(found, dict) else {}
+        differing += [key for key in wanted if key not in UNIMPORTANT and found.get(key) != wanted[key]]
+    if differing:
+        raise ConfigError(
+            f"{file}: was trained with other {', '.join(differing)}; give the same to go on, remove the "
+            "weights to train anew, or give another --out."
+        )
 
 
 def _reconstruct(

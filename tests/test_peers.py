@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from dispr_cli.baselines.shapr.method import load_shapr
+from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.folder import read_training_cells
 from dispr_cli.diffusion.training_facts import read_training_facts
 from dispr_cli.errors import ConfigError
-from dispr_cli.peers import PeerStudy, compare_peers, parse_folders
+from dispr_cli.peers import PeerStudy, _weights, compare_peers, parse_folders
 from dispr_cli.volumes.store import open_store
 from tests.diffusion.tiny import TINY
 
@@ -80,6 +83,33 @@ def test_our_own_folds_stand_beside_the_files_that_lie_with_them(
     assert len(found.classes) == 7
     held = [read_training_facts(tmp_path / f"weights/dispr/fold{k}.safetensors").held_out for k in range(2)]
     assert held[0] | held[1] == set(found.classes)
+
+
+def test_weights_of_another_training_are_not_taken_for_this_one(
+    phantom_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispr_cli.training.DenoiserConfig", lambda: TINY)
+    cells = read_training_cells(phantom_folder)
+    short = {"num_examples": 2, "batch_size": 2}
+    for method in ("dispr", "nearest"):
+        study = PeerStudy(methods=(method,), num_folds=2, settings={"dispr": short})
+
+        def again(study: PeerStudy, cells: TrainingCells = cells, method: str = method) -> list[str]:
+            listener = Listener()
+            _weights(method, cells, tmp_path, study, listener)
+            return [text for text in listener.said if "training fold" in text]
+
+        assert len(again(study)) == 2
+        # What only says where it runs does not matter.
+        assert again(replace(study, device="cpu")) == []
+        with pytest.raises(ConfigError, match=r"fold0\.safetensors: was trained with other cells to learn"):
+            again(replace(study, num_folds=3))
+        changed = dataclasses.replace(cells, image=cells.image // 2)
+        with pytest.raises(ConfigError, match="with other cells to learn from; give the same"):
+            again(study, changed)
+    other = {"dispr": {**short, "num_examples": 4, "learning_rate": 0.1}}
+    with pytest.raises(ConfigError, match="with other num_examples, learning_rate; give the same"):
+        _weights("dispr", cells, tmp_path, replace(study, settings=other), Listener())
 
 
 def test_volumes_drawn_elsewhere_stand_beside_the_others(phantom_folder: Path, tmp_path: Path) -> None:

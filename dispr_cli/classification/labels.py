@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dispr_cli.errors import InputError
@@ -20,7 +20,9 @@ def labels_from_names(cells: Iterable[str]) -> dict[str, str]:
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Read a CSV file with a column ``cell`` (or name) and a column ``class`` (or label).
+    """Read a CSV file with a column of cells and one of classes, see the names above, in letters of any case.
+
+    A cell may be named by its image file: endings such as ``.tif`` are left out (:func:`without_suffix`).
 
     Raises
     ------
@@ -33,10 +35,10 @@ def read_labels(path: Path) -> dict[str, str]:
             header, rows = reader.fieldnames, list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: the labels cannot be read ({error}).") from error
-    named, classed = (_column(path, header, names) for names in (NAME_COLUMNS, CLASS_COLUMNS))
+    named, classed = (_column(path, header or (), names) for names in (NAME_COLUMNS, CLASS_COLUMNS))
     labels: dict[str, str] = {}
     for row in rows:
-        cell, label = _without_suffix(unguarded(row[named] or "")), unguarded((row[classed] or "").strip())
+        cell, label = without_suffix(unguarded(row[named] or "")), unguarded((row[classed] or "").strip())
         if labels.setdefault(cell, label) != label:
             raise InputError(
                 f"{path}: cell {cell!r} has the classes {labels[cell]!r} and {label!r}; expected one."
@@ -44,16 +46,19 @@ def read_labels(path: Path) -> dict[str, str]:
     return {cell: label for cell, label in labels.items() if cell and label}
 
 
-def _column(path: Path, header: Iterable[str] | None, names: tuple[str, ...]) -> str:
-    for column in header or ():
+def _column(path: Path, header: Sequence[str], names: tuple[str, ...]) -> str:
+    for column in header:
         if column.strip().lower() in names:
             return column
+    found = ", ".join(column.strip() for column in header) or "none"
     raise InputError(
-        f"{path}: has no column {' or '.join(names)}; the labels need one for cells and one for classes."
+        f"{path}: has the columns {found}; expected 'cell' and 'class' (or {', '.join(NAME_COLUMNS[1:])}, "
+        f"and {', '.join(CLASS_COLUMNS[1:])})."
     )
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
+    """Return the name of a cell without the ending of an image file."""
     stripped = name.strip()
     lowered = stripped.lower()
     for suffix in (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".png"):

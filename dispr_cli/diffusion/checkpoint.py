@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
-from dispr_cli.errors import WeightsError
+from dispr_cli.errors import ConfigError, WeightsError
 
 FORMAT = "dispr-denoiser/1"
 DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "dispr.safetensors"
@@ -168,8 +168,10 @@ def load_denoiser(path: Path | None = None) -> Checkpoint:
     """
     path = DEFAULT_WEIGHTS if path is None else Path(path)
     tensors, metadata = read_tensors(path, FORMAT)
-    denoiser = VolumeDenoiser(config_from(metadata.get("config"), path))
-    expected = denoiser.state_dict()
+    config = config_from(metadata.get("config"), path)
+    # A small file may describe gigabytes: nothing is allocated before its tensors are known to fit.
+    with torch.device("meta"):
+        expected = VolumeDenoiser(config).state_dict()
     wrong = [name for name in expected if name not in tensors or tensors[name].shape != expected[name].shape]
     wrong += [name for name in tensors if name not in expected]
     if wrong:
@@ -178,6 +180,7 @@ def load_denoiser(path: Path | None = None) -> Checkpoint:
         )
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise WeightsError(f"{path}: holds weights that are not finite numbers; the training diverged")
+    denoiser = VolumeDenoiser(config)
     denoiser.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Checkpoint(denoiser.eval(), digest, metadata.get("provenance") or {}, path)
@@ -189,11 +192,8 @@ def config_from(values: Any, path: Path) -> DenoiserConfig:
     if not isinstance(values, dict) or not set(values) <= fields:
         raise WeightsError(f"{path}: describes a network this version does not know; update dispr")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    sizes = [size for value in values.values() for size in (value if isinstance(value, tuple) else (value,))]
-    if not all(isinstance(size, int | float) and -1e4 < size < 1e4 for size in sizes):
-        raise WeightsError(f"{path}: describes a network of impossible size: {values}")
     try:
         # Weights from before there was a spread start from all of the noise.
         return DenoiserConfig(**{"spread": 1.0, **values})
-    except TypeError as error:
-        raise WeightsError(f"{path}: describes a network this version does not know ({error})") from error
+    except ConfigError as error:
+        raise WeightsError(f"{path}: describes a network of impossible size ({error})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,14 @@ class TrainingFacts:
         Of its bytes, as a store records it.
     held_out
         Names of the cells kept out of the training; None if the file records none.
+    provenance
+        All that the file says of its training.
     """
 
     path: Path
     sha256: str
     held_out: frozenset[str] | None
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def read_training_facts(path: Path) -> TrainingFacts:
@@ -54,7 +57,7 @@ def read_training_facts(path: Path) -> TrainingFacts:
         raise WeightsError(
             f"{path}: is missing or no safetensors file ({error}). Give weights made by 'dispr train'."
         ) from error
-    return TrainingFacts(path, digest, _names(provenance))
+    return TrainingFacts(path, digest, _names(provenance), provenance if isinstance(provenance, dict) else {})
 
 
 def read_all_training_facts(paths: Iterable[Path]) -> list[TrainingFacts]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from dispr_cli.classification.labels import read_labels, without_suffix
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.truths import Truths
 from dispr_cli.study.folds import class_of
-from dispr_cli.volumes.formulas import unguarded
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 
@@ -20,7 +19,6 @@ NO_CLASS = ""
 """The class of every cell where no classes were given."""
 
 _UNFINISHED = "not reconstructed yet"
-_CELL_COLUMNS, _CLASS_COLUMNS = ("cell", "name"), ("class", "label")
 
 
 @dataclass(frozen=True)
@@ -149,34 +147,21 @@ def match_cells(stores: Mapping[str, VolumeStore], truths: Truths) -> Match:
 
 
 def read_classes(path: Path, cells: Sequence[str]) -> dict[str, str]:
-    """Read the class of each cell from a CSV file with the columns ``cell`` (or ``name``) and ``class``.
+    """Read the class of each cell from a CSV file, see :func:`dispr_cli.classification.labels.read_labels`.
 
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, or says nothing of a cell.
+        If the file cannot be read, lacks a column, gives a cell two classes, or says nothing of one.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = [name.strip().lower() for name in reader.fieldnames or ()]
-            cell_column = next((name for name in _CELL_COLUMNS if name in columns), None)
-            class_column = next((name for name in _CLASS_COLUMNS if name in columns), None)
-            if cell_column is None or class_column is None:
-                found = ", ".join(columns) or "none"
-                raise InputError(f"{path}: has the columns {found}; expected 'cell' and 'class'.")
-            reader.fieldnames = columns
-            found_classes = {
-                unguarded(row[cell_column].strip()): unguarded(row[class_column].strip()) for row in reader
-            }
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: the table of classes cannot be read ({error}).") from error
-    missing = [cell for cell in cells if not found_classes.get(cell)]
+    labels = read_labels(path)
+    found = {cell: labels.get(without_suffix(cell), "") for cell in cells}
+    missing = [cell for cell in cells if not found[cell]]
     if missing:
         raise InputError(
             f"{path}: has no class for {missing[0]!r} and {len(missing) - 1} other cell(s); add their rows."
         )
-    return {cell: found_classes[cell] for cell in cells}
+    return found
 
 
 def choose_classes(

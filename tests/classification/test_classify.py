@@ -156,9 +156,9 @@ def test_labels_from_a_file_and_chosen_classes(truth: Path, predicted: Path, tmp
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no column cell"),
-        ("a,b\n1,2\n", "no column cell"),
-        ("cell,colour\n1,2\n", "no column class"),
+        ("", "has the columns none; expected 'cell' and 'class'"),
+        ("a, b\n1,2\n", "has the columns a, b; expected 'cell' and 'class'"),
+        ("cell,colour\n1,2\n", "has the columns cell, colour; expected"),
         ("cell,class\na,1\na.tif,2\n", "expected one"),
     ],
 )

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.checkpoint import FORMAT, load_denoiser, save_denoiser
+from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.errors import WeightsError
 from tests.diffusion.tiny import TINY, make_denoiser
 
@@ -96,3 +99,69 @@ def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
     save_denoiser(tmp_path / "nan.safetensors", denoiser, {})
     with pytest.raises(WeightsError, match="not finite"):
         load_denoiser(tmp_path / "nan.safetensors")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"patch": 0},
+        {"patch": 3},
+        {"patch": 1},
+        {"channels": 5},
+        {"channels": [8, 8, 8]},
+        {"channels": [0, 16]},
+        {"channels": [32, 56]},
+        {"channels": [32, "128"]},
+        {"condition_channels": [1]},
+        {"condition_channels": [128, True]},
+        {"blocks": [-1, 1]},
+        {"blocks": [9000, 1]},
+        {"embedding": 2.5},
+        {"embedding": None},
+        {"attention_heads": 0},
+        {"attention_heads": 3},
+        {"clip_distance": 0.0},
+        {"sigma_max": "200"},
+        {"sigma_min": 300.0},
+        {"sigma_data": float("inf")},
+        {"spread": -1.0},
+    ],
+)
+def test_descriptions_of_no_possible_network(tmp_path: Path, config: dict[str, object]) -> None:
+    path = _write(tmp_path / "w.safetensors", config, {"x": torch.zeros(1)})
+    with pytest.raises(WeightsError, match=r"w\.safetensors: describes a network of impossible size \("):
+        load_denoiser(path)
+
+
+def test_a_small_file_makes_nothing_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(VolumeDenoiser):
+        def __init__(self, config: DenoiserConfig) -> None:
+            assert torch.empty(1).device.type == "meta", "a network was allocated"
+            super().__init__(config)
+
+    monkeypatch.setattr("dispr_cli.diffusion.checkpoint.VolumeDenoiser", Watched)
+    path = _write(tmp_path / "w.safetensors", {"channels": [1024, 1024]}, {"x": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="do not fit the network"):
+        load_denoiser(path)
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), SafetensorError("I/O error: full")]
+)
+def test_a_full_disk_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"some")
+        raise failure
+
+    monkeypatch.setattr("dispr_cli.diffusion.checkpoint.save_file", fail)
+    with pytest.raises(WeightsError, match=r"w\.safetensors: cannot be written \((No space|I/O error)"):
+        save_denoiser(tmp_path / "w.safetensors", make_denoiser(), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WeightsError, match=r"w\.safetensors: cannot be written"):
+        save_denoiser(tmp_path / "file" / "w.safetensors", make_denoiser(), {})

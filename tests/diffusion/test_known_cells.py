@@ -80,6 +80,14 @@ def test_a_file_beside_the_weights_says_what_they_do_not(
             known_cells({}, "sha", weights)
 
 
+def test_the_file_beside_the_shipped_weights_is_theirs(training_cells: TrainingCells) -> None:
+    shipped = load_denoiser()
+    known = known_cells(shipped.provenance, shipped.sha256, DEFAULT_WEIGHTS)
+    assert known.learned is not None
+    assert len(known.learned) == 108
+    assert known.never_learned(training_cells).all()
+
+
 def test_the_shipped_weights_know_the_real_cells_and_no_phantom_of_a_user(
     real_cells: Path, training_cells: TrainingCells
 ) -> None:

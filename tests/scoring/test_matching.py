@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dispr_cli.classification.labels import read_labels
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.matching import (
     choose_classes,
@@ -40,6 +41,9 @@ def test_classes_come_from_a_table(tmp_path: Path) -> None:
     table.write_text(f"\ufeffCell, Class ,more\n{rows}", encoding="utf-8")
     assert read_classes(table, CELLS) == kinds
     assert choose_classes(CELLS, table, False) == read_classes(table, CELLS)
+    rows = "".join(f"{cell}.ome.tif,{kind}\n" for cell, kind in kinds.items())
+    table.write_text(f" Filename ,Type\n{rows}")
+    assert read_classes(table, CELLS) == read_labels(table) == kinds
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,10 @@ def test_classes_come_from_a_table(tmp_path: Path) -> None:
     [
         ("cell,kind\na,b\n", "has the columns cell, kind; expected 'cell' and 'class'"),
         ("", "has the columns none"),
+        (
+            "filename,TYPE\nA_round000001.tif,a\nA_round000001,b\n",
+            "has the classes 'a' and 'b'; expected one",
+        ),
         ("cell,class\nA_round000001,a\n", "has no class for 'A_round000002' and 2 other"),
     ],
 )

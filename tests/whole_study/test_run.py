@@ -164,7 +164,7 @@ def test_weights_that_would_leak_are_refused(cells: Path, weights: Path, tmp_pat
     (half / "fold0.safetensors").write_bytes((weights / "fold0.safetensors").read_bytes())
     with pytest.raises(ConfigError, match="would leak"):
         run(cells, tmp_path / "a", Silence(), weights=half)
-    with pytest.raises(WeightsError, match="holds no fold0"):
+    with pytest.raises(WeightsError, match="without weights of folds; expected fold0"):
         run(cells, tmp_path / "b", Silence(), weights=cells)
     with pytest.raises(WeightsError, match="--never-seen"):
         run(cells, tmp_path / "c", Silence(), init=weights / "fold0.safetensors")
