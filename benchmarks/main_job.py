@@ -64,7 +64,7 @@ def main() -> None:
     cells = json.loads(done.stdout)["done"]
     encoder, call = gflop_per_call()
     steps = SamplerConfig().num_steps
-    ours = encoder + args.samples * steps * call
+    ours = args.samples * (encoder + steps * call)  # each sample is of its own orientation of the cell
     result = {
         "command": "python benchmarks/main_job.py CELLS_DIR",
         "machine": {"cpu": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))},

@@ -97,9 +97,12 @@ def wilson(hits: int, count: int, z: float = 1.96) -> list[float]:
     return [round(float(middle - half), 3), round(float(middle + half), 3)]
 
 
-def intervals(samples: np.ndarray, truth: np.ndarray, fold: np.ndarray, names: list[str]) -> dict[str, Any]:
+def intervals(
+    samples: np.ndarray, truth: np.ndarray, fold: np.ndarray, names: list[str], balance: int
+) -> dict[str, Any]:
     """Coverage of cross-fitted intervals from 1, 2, 3, 5, ... samples, and of the raw spread beside it."""
-    fitted = [fit_intervals(samples[fold != k], truth[fold != k], COVERAGE) for k in range(NUM_FOLDS)]
+    learned = [(samples[fold != k], truth[fold != k]) for k in range(NUM_FOLDS)]
+    fitted = [fit_intervals(*pair, COVERAGE, balance=balance) for pair in learned]
     logs, true = np.log(samples), np.log(truth)
     result: dict[str, Any] = {"n": len(truth), "nominal": COVERAGE, "by_samples": {}}
     for size in (1, 2, 3, 5, 10, 20):
@@ -230,8 +233,8 @@ def main() -> None:
 
     drawn, drawn_high = draw(cells, args, sampler), draw(cells, args, high)
     spread, spread_high = (
-        {what: intervals(one[what], one[f"true_{what}"], fold, names) for what in QUANTITIES}
-        for one in (drawn, drawn_high)
+        {what: intervals(one[what], one[f"true_{what}"], fold, names, by.balance) for what in QUANTITIES}
+        for one, by in ((drawn, sampler), (drawn_high, high))
     )
     non_cells = drawn_non_cells(real, 50, NON_CELLS_SEED)
     non_cells |= found_non_cells(args.non_cells) if args.non_cells else {}
@@ -242,7 +245,10 @@ def main() -> None:
     measured = tuple(
         MeasuredIntervals(
             sampling_settings(DiffusionMethod(shipped, one, choose_device("cpu")).identity()),
-            {what: fit_intervals(found[what], found[f"true_{what}"], COVERAGE) for what in QUANTITIES},
+            {
+                what: fit_intervals(found[what], found[f"true_{what}"], COVERAGE, balance=one.balance)
+                for what in QUANTITIES
+            },
         )
         for one, found in ((sampler, drawn), (high, drawn_high))
     )

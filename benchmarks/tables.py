@@ -102,7 +102,7 @@ def main_job_table() -> str:
         "machine": f"{r['machine']['cores']} cores, {r['cpu_capability']}, torch {r['torch']}",
         "seconds per cell (whole command)": f"{r['seconds_per_cell']:.2f}",
         "peak memory": f"{r['peak_memory_gb']:.2f} GB",
-        "GFLOP: encoder once, one denoiser call": f"{r['gflop_encoder']:.2f}, {r['gflop_call']:.2f}",
+        "GFLOP of a sample: encoder, one denoiser call": f"{r['gflop_encoder']:.2f}, {r['gflop_call']:.2f}",
         "DISPR-2022 : ours, GFLOP": f"{r['flop_ratio_dispr_2022']:,.0f} : 1",
         "DISPR-2022 (11.2 s a step, quoted) : ours, time": f"{r['time_ratio_dispr_2022']:,.0f} : 1",
     }

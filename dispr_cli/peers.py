@@ -18,7 +18,7 @@ from dispr_cli.held_out import HeldOutMethod
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import MethodOptions, load_method
-from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
+from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
 from dispr_cli.sampled_volumes import SampledMethod, load_sampled_method
 from dispr_cli.scale.shards import Events
 from dispr_cli.study.folds import assign_folds
@@ -214,7 +214,7 @@ def _reconstruct(
         inputs=InputSettings(),
         num_samples=study.num_samples,
         seed=study.seed,
-        cells_at_once=CELLS_AT_ONCE[method.device_type],
+        cells_at_once=choose_cells_at_once(method, study.num_samples),
         events=events,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,7 +26,27 @@ from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 
 CELLS_AT_ONCE = {"cpu": 4, "mps": 8, "cuda": 32}
-"""Cells handed to the method in one call, by device, unless ``--batch-size`` says otherwise."""
+"""Cells handed to the method in one call, about so many by device, unless ``--batch-size`` says otherwise."""
+
+
+def choose_cells_at_once(method: Method, num_samples: int) -> int:
+    """Count the cells to hand to the method in one call, so that their samples fill its micro-batches.
+
+    Parameters
+    ----------
+    method
+        Its ``micro_batch``, where it has one, is the number of volumes in one call of its network.
+    num_samples
+        Shapes for each cell.
+
+    Returns
+    -------
+    int
+        About :data:`CELLS_AT_ONCE`, or the fewest that leave no place of a micro-batch empty.
+    """
+    batch = int(getattr(method, "micro_batch", 1))
+    fewest = batch // math.gcd(batch, num_samples)
+    return fewest * max(1, CELLS_AT_ONCE[method.device_type] // fewest)
 
 
 def read_cells(
@@ -87,7 +108,8 @@ def reconstruct(
     -------
     (len(cells), num_samples, 64, 64, 64) uint8 occupancy; the surface lies at 127.5.
     """
-    parts = [method.reconstruct(batch, num_samples, seed) for batch in batched(cells, 8)]
+    batches = batched(cells, choose_cells_at_once(method, num_samples))
+    parts = [method.reconstruct(batch, num_samples, seed) for batch in batches]
     return np.concatenate(parts) if parts else np.empty((0, num_samples, GRID, GRID, GRID), np.uint8)
 
 

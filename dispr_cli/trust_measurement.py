@@ -92,7 +92,7 @@ def _intervals(method: DiffusionMethod, held_out: TrainingCells) -> dict[str, In
                 found[quantity].append(values)
     tables = {quantity: np.array(rows) for quantity, rows in found.items()}
     return {
-        quantity: fit_intervals(table[:, 1:], table[:, 0], COVERAGE)
+        quantity: fit_intervals(table[:, 1:], table[:, 0], COVERAGE, balance=method.sampler.balance)
         for quantity, table in tables.items()
         if len(table) >= FEWEST_HELD_OUT
     }

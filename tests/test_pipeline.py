@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from dispr_cli.inputs import fields
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_denoiser
-from dispr_cli.pipeline import read_cells, reconstruct, reconstruct_to_store
+from dispr_cli.pipeline import choose_cells_at_once, read_cells, reconstruct, reconstruct_to_store
 from dispr_cli.scale import shards
 from dispr_cli.training import split_held_out
 from dispr_cli.volumes.store import VolumeStore, open_store
@@ -244,3 +245,45 @@ def test_held_out_cells_are_a_share_of_every_class() -> None:
     assert held.sum() == 8
     assert held[:20].sum() == held[20:].sum() == 4
     assert not split_held_out(names, 0.0).any()
+
+
+@pytest.mark.parametrize(
+    ("device", "micro_batch", "samples", "expected"),
+    [
+        ("cpu", 5, 1, 5),
+        ("cpu", 5, 3, 5),
+        ("cpu", 5, 5, 4),
+        ("cpu", 5, 10, 4),
+        ("cuda", 40, 1, 40),
+        ("cuda", 40, 5, 32),
+        ("cuda", 40, 10, 32),
+        ("cuda", 40, 3, 40),
+        ("cpu", None, 1, 4),
+    ],
+)
+def test_cells_at_once_leave_no_place_of_a_micro_batch_empty(
+    device: str, micro_batch: int | None, samples: int, expected: int
+) -> None:
+    method = SimpleNamespace(device_type=device)
+    if micro_batch is not None:
+        method.micro_batch = micro_batch
+    assert choose_cells_at_once(method, samples) == expected
+    assert expected * samples % (micro_batch or 1) == 0
+
+
+def test_the_fast_guess_wastes_no_call_of_the_network(
+    phantom_folder: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five cells of one sample each are one micro-batch; their bytes are those of each cell alone."""
+    cells, network = read_cells(phantom_folder)[:5], method(tiny_weights)
+    alone = np.concatenate([network.reconstruct([cell], 1, 3) for cell in cells])
+    calls: list[int] = []
+    draw = DiffusionMethod._draw
+
+    def counted(self: DiffusionMethod, *given: object) -> np.ndarray:
+        calls.append(1)
+        return draw(self, *given)
+
+    monkeypatch.setattr(DiffusionMethod, "_draw", counted)
+    assert (reconstruct(cells, network, 1, 3) == alone).all()
+    assert len(calls) == 1

@@ -267,7 +267,7 @@ def reconstruct(
 
     from dispr_cli.diffusion.trust import trust_of
     from dispr_cli.methods import MethodOptions, load_method
-    from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
+    from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
     from dispr_cli.scale.shards import Job
     from dispr_cli.shape.unmeshed_area import unmeshed_area
 
@@ -286,7 +286,7 @@ def reconstruct(
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
-    at_once = run.batch_size or CELLS_AT_ONCE[method.device_type]
+    at_once = run.batch_size or choose_cells_at_once(method, samples)
     job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
     with keeping_work(out), events:
         if dask is not None:

@@ -58,7 +58,7 @@ class VolumeDenoiser(nn.Module):
         return self
 
     def encode(self, image: torch.Tensor, outline: torch.Tensor) -> Condition:
-        """Encode cells once for all their samples and steps.
+        """Encode cells once for all steps; samples of one orientation of a cell may share it.
 
         Parameters
         ----------

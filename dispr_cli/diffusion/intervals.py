@@ -77,20 +77,24 @@ def spreads(logs: NDArray[np.float64], typical: float, most: int) -> NDArray[np.
 
 
 def fit_intervals(
-    samples: ArrayLike, truth: ArrayLike, coverage: float = 0.8, seed: int = 0
+    samples: ArrayLike, truth: ArrayLike, coverage: float = 0.8, seed: int = 0, balance: int = 1
 ) -> IntervalCalibration:
     """Calibrate on cells that the network was not trained on.
 
     Parameters
     ----------
     samples
-        (N, M) positive: M samples of a quantity for each cell. Calibrates for 1 to M samples, by subsets.
+        (N, M) positive: M samples of a quantity for each cell, in the order they were drawn. Calibrates for 1
+        to M samples, by subsets as a run draws them: whole groups, then members of one more.
     truth
         (N,) true values.
     coverage
         Share of new cells of the same kind that the interval is to hold.
     seed
         Of the subsets.
+    balance
+        Samples of a cell that follow and balance each other, see :mod:`dispr_cli.diffusion.noise`. Five of
+        one group say more of their mean than five out of two groups.
 
     Raises
     ------
@@ -113,13 +117,25 @@ def fit_intervals(
     for size in range(1, most + 1):
         found = []
         for _ in range(_SUBSETS if size < most else 1):
-            chosen = np.take_along_axis(logs, random.random(logs.shape).argsort(axis=1)[:, :size], axis=1)
+            chosen = np.take_along_axis(logs, _drawn_order(logs.shape, balance, random)[:, :size], axis=1)
             away = (target - chosen.mean(axis=1)) / spreads(chosen, typical, most)
             # Weibull's plotting position: a new cell falls below the k-th of N with probability k / (N + 1).
             found.append(np.quantile(away, [tail, 1.0 - tail], method="weibull"))
         ends.append(np.mean(found, axis=0))
     low, high = (tuple(float(end[side]) for end in ends) for side in (0, 1))
     return IntervalCalibration(coverage, typical, low, high, len(true))
+
+
+def _drawn_order(shape: tuple[int, ...], balance: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Order each cell's samples (N, M) at random, group by group; a group that is not whole stays last."""
+    num_cells, num_samples = shape
+    groups = np.arange(num_samples) // balance
+    whole = num_samples // balance
+    drawn = random.random((num_cells, groups[-1] + 1))
+    drawn[:, whole:] = 1.0
+    place = drawn.argsort(axis=1).argsort(axis=1)
+    order: NDArray[np.int64] = (place[:, groups] + random.random(shape)).argsort(axis=1)
+    return order
 
 
 def calibration_from(values: Any, path: Any) -> IntervalCalibration:

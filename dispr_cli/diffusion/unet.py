@@ -1,9 +1,9 @@
 """The denoising network: a 2D encoder lifted into 3D, and a small 3D U-Net on space-to-depth data.
 
 A 64³ volume enters as 16³ tokens of 4³ values, so no convolution ever runs at
-full resolution. What the image says is worked out once per cell in 2D, where
+full resolution. What the image says is worked out once for all steps in 2D, where
 it is cheap, and lifted: the 2D features of a column predict the 3D features of
-every height in it. Only the small 3D part runs at each step and for each sample.
+every height in it. Only the small 3D part runs at each step.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class ConditionEncoder(nn.Module):
         self.summary = RowLinear(coarse, config.embedding)
 
     def forward(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Encode the condition; run once per cell.
+        """Encode the condition; run once for all steps of a sample.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class DenoisingUNet(nn.Module):
         self.leave = _zeroed(nn.Conv3d(fine, values, 1))
 
     def encode(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Encode (N, 3, 64, 64) condition planes once for all steps and samples."""
+        """Encode (N, 3, 64, 64) condition planes once for all steps."""
         encoded: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = self.encoder(planes)
         return encoded
 

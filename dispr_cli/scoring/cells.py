@@ -175,7 +175,8 @@ def _repeated(one: CellScores, count: int) -> CellScores:
     ends = np.zeros((2, count + 1), np.int64)
     ends[:, [0, -1]] = one.reliability.voxels, one.reliability.hits
     together = {**one.together, "sample_iou": 1.0}
-    return replace(one, samples=one.samples * count, together=together, reliability=VoxelReliability(*ends))
+    reliability = VoxelReliability(ends[0], ends[1], one.reliability.balance)
+    return replace(one, samples=one.samples * count, together=together, reliability=reliability)
 
 
 def read_samples(method: ComparedMethod, cell: str) -> NDArray[np.uint8]:

@@ -260,7 +260,7 @@ def measure_cell(
         # The vote's half is the majority, whatever threshold made the samples' foreground.
         voted = measure_volume(voxel_vote(insides), voxel_size, **settings)
         vote = voted.values | measure_reconstruction(voted, true, voxel_size)
-    reliability = voxel_reliability(insides, true.inside)
+    reliability = voxel_reliability(insides, true.inside, balance)
     together = _set_scores(true.values, scores, among, reliability, balance)
     return CellScores(true.values, scores, vote, medoid(among), together, reliability, balance)
 
@@ -332,7 +332,5 @@ def _set_scores(
     together["ged_squared"] = energy_distance_of(with_truth, among, balance)
     pairs = among[np.triu_indices(len(among), 1)]
     together["sample_iou"] = float(pairs.mean()) if len(pairs) else float("nan")
-    # The vote of balanced samples has hardly any noise of its own: nothing is taken off its score.
-    fair_brier = reliability.fair_brier_score if balance == 1 else reliability.brier_score
-    together |= {"brier": reliability.brier_score, "fair_brier": fair_brier}
+    together |= {"brier": reliability.brier_score, "fair_brier": reliability.fair_brier_score}
     return together | {"calibration_error": reliability.calibration_error}

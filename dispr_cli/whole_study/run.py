@@ -30,7 +30,7 @@ from dispr_cli.inputs.plan import CellRef, Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
-from dispr_cli.pipeline import CELLS_AT_ONCE, reconstruct_to_store
+from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.whole_study.networks import given_networks, trained_networks
@@ -211,7 +211,7 @@ def _reconstruct(
             inputs=inputs,
             num_samples=num_samples,
             seed=config.seed,
-            cells_at_once=CELLS_AT_ONCE[method.device_type],
+            cells_at_once=choose_cells_at_once(method, num_samples),
             events=watcher,
         )
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from dispr_cli.diffusion.intervals import calibration_from, fit_intervals
+from dispr_cli.diffusion.intervals import _drawn_order, calibration_from, fit_intervals
 from dispr_cli.errors import ConfigError, WeightsError
 
 
@@ -28,6 +28,39 @@ def test_new_cells_lie_inside_as_often_as_it_says(size: int) -> None:
     # As many below as above, though the samples are too small.
     assert np.mean(truth < ends[:, 0]) == pytest.approx(0.1, abs=0.04)
     assert np.mean(truth > ends[:, 1]) == pytest.approx(0.1, abs=0.04)
+
+
+def balanced(count: int, groups: int, rng: np.random.Generator) -> np.ndarray:
+    """Logarithms of the samples of cells, in groups of five that add up to nothing."""
+    raw = rng.normal(size=(count, groups, 5))
+    drawn = (raw - raw.mean(2, keepdims=True)) * np.sqrt(5 / 4)
+    return 0.1 * drawn.reshape(count, -1)
+
+
+@pytest.mark.parametrize("error", [0.5, 1.0, 2.0])
+def test_balanced_samples_are_calibrated_as_they_are_drawn(error: float) -> None:
+    rng, inside, inside_of_mixed = np.random.default_rng(0), [], []
+    for _ in range(20):
+        truth, new = (np.exp(0.1 * error * rng.normal(size=count)) for count in (200, 2000))
+        learned, drawn = np.exp(balanced(200, 2, rng)), np.exp(balanced(2000, 1, rng))
+        for balance, found in ((5, inside), (1, inside_of_mixed)):
+            calibration = fit_intervals(learned, truth, balance=balance)
+            ends = np.array([calibration.interval(samples) for samples in drawn])
+            found.append(np.mean((ends[:, 0] <= new) & (new <= ends[:, 1])))
+    assert np.mean(inside) == pytest.approx(0.8, abs=0.012)
+    # Sets of five out of two groups have a mean that scatters, which those of a run do not.
+    assert np.mean(inside_of_mixed) > np.mean(inside)
+
+
+def test_subsets_are_whole_groups_and_members_of_one_more() -> None:
+    order = _drawn_order((300, 13), 5, np.random.default_rng(0))
+    assert (np.sort(order, axis=1) == np.arange(13)).all()
+    groups = order // 5
+    assert (groups[:, :5] == groups[:, :1]).all()
+    assert (groups[:, 5:10] == groups[:, 5:6]).all()
+    assert (groups[:, 10:] == 2).all()
+    assert set(order[:, 0]) == set(range(10))
+    assert set(_drawn_order((300, 3), 5, np.random.default_rng(0))[:, 0]) == {0, 1, 2}
 
 
 def test_a_cell_whose_samples_scatter_has_a_wider_interval() -> None:

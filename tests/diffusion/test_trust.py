@@ -86,7 +86,7 @@ def test_each_sampler_that_was_measured_has_its_own_intervals(method: DiffusionM
     )
     first, second = known(method), known(other)
     truth = np.linspace(5e3, 2e4, 40)
-    wide = {"volume": fit_intervals(truth[:, None] * [[0.5, 1.0, 2.0]], truth)}
+    wide = {"volume": fit_intervals(truth[:, None] * [[0.5, 1.0, 2.0]], truth[::-1])}
     both = (first.measured[0], dataclasses.replace(second.measured[0], intervals=wide))
     write_trust(path_of(method), Trust(first.weights_sha256, both))
     told: list[str] = []

@@ -103,6 +103,16 @@ def test_brier_is_the_mean_square() -> None:
     assert pooled.voxels.sum() == 2 * truth.size
 
 
+def test_nothing_is_taken_off_the_votes_of_balanced_samples_nor_off_their_pool() -> None:
+    (truth,) = cubes(2)
+    balanced = voxel_reliability(cubes(1, 3), truth, balance=5)
+    assert balanced.fair_brier_score == balanced.brier_score == pytest.approx(8 * 0.25 / 16)
+    pooled = balanced + balanced
+    assert pooled.fair_brier_score == pooled.brier_score == balanced.brier_score
+    with pytest.raises(ConfigError, match="groups of 5 and of 1"):
+        balanced + voxel_reliability(cubes(1, 3), truth)
+
+
 def test_voxels_of_failures() -> None:
     (truth, nothing) = cubes(2, 0)
     assert np.isnan(voxel_reliability([nothing], truth).calibration_error)
