@@ -37,6 +37,7 @@ FOREIGN = {
     "google_crc32c": {"volumes"},
     "tifffile": {"inputs", "volumes"},
     "imagecodecs": {"inputs"},
+    "roifile": {"inputs"},
     "numba": {"shape", "inputs", "baselines"},
     "matplotlib": {"report"},
     "trimesh": {"volumes", "shape"},

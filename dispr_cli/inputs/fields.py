@@ -11,7 +11,8 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.images import read_plane
+from dispr_cli.inputs.imagej_rois import read_rois
+from dispr_cli.inputs.images import file_errors, read_header, read_plane
 from dispr_cli.inputs.labels import Labelling, read_labels
 from dispr_cli.inputs.segment import segment_otsu
 from dispr_cli.inputs.settings import InputSettings
@@ -35,6 +36,12 @@ def read_labelling(image: Path, mask: Path | None, settings: InputSettings) -> L
     InputError
         If a file is damaged or what it holds is no mask.
     """
+    if mask is not None and mask.name.lower().endswith(".zip"):
+        header = read_header(image, settings)
+        with file_errors(mask):
+            values, dropped = read_rois(mask, (header.height, header.width), settings)
+        found = read_labels(values, settings, mask)
+        return replace(found, dropped=dropped + found.dropped)
     if mask is not None:
         header, values = read_plane(mask, settings, "mask")
         return read_labels(values, settings, mask, header.lossy)

@@ -54,8 +54,11 @@ def pair_with_given(source: Path, masks: Path, settings: InputSettings) -> Pairi
         )
     if not masks.exists():
         raise InputError(f"{masks}: there is no such file or folder of masks.")
-    if not masks.is_dir() and not is_readable(masks.name):
-        raise InputError(f"{masks}: expected a mask (TIFF, PNG or Cellpose's _seg.npy) or a folder of masks.")
+    if not masks.is_dir() and not (is_readable(masks.name) or masks.suffix.lower() == ".zip"):
+        raise InputError(
+            f"{masks}: expected a mask (TIFF, PNG, Cellpose's _seg.npy or ImageJ's RoiSet.zip) or a folder "
+            "of masks."
+        )
     pairing = Pairing()
     images = _images(source, masks, pairing)
     if not images:

@@ -47,7 +47,7 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
     InputError
         If the file cannot be read, is no image, is too large, or needs a choice that was not made.
     """
-    with _file_errors(path):
+    with file_errors(path):
         start = _first_bytes(path, _AT_ONCE)
         if start.startswith(_TIFF_MAGICS):
             plain = _plain_tiff(path, start)
@@ -86,7 +86,7 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
     InputError
         If the file cannot be read, is no image, is too large, is damaged, or needs a choice not made.
     """
-    with _file_errors(path):
+    with file_errors(path):
         if role == "mask" and path.name.lower().endswith(SEG_SUFFIX):
             return _read_cellpose(path, settings)
         start = _first_bytes(path, _AT_ONCE)
@@ -123,7 +123,7 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
         If the file cannot be read, is no TIFF, has another shape or is damaged.
     """
     expected = " x ".join(map(str, shape))
-    with _file_errors(path):
+    with file_errors(path):
         if not _first_bytes(path, 8).startswith(_TIFF_MAGICS):
             raise InputError(f"{path}: a flat picture, expected a TIFF of {expected} voxels.")
         with open_tiff(path) as tiff:
@@ -154,7 +154,7 @@ def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, floa
     InputError
         If the file cannot be read, is no TIFF, has other axes, is too large or is damaged.
     """
-    with _file_errors(path):
+    with file_errors(path):
         if not _first_bytes(path, 8).startswith(_TIFF_MAGICS):
             raise InputError(f"{path}: a flat picture, expected a TIFF stack of three axes (z, y, x).")
         with open_tiff(path) as tiff:
@@ -200,7 +200,7 @@ def _first_bytes(path: Path, count: int) -> bytes:
 
 
 @contextmanager
-def _file_errors(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """Say what the operating system says about a file in a sentence of ours."""
     try:
         yield

@@ -19,7 +19,10 @@ OTHER_SUFFIXES = (
 MASK_PREFIXES = ("masks_", "mask_", "labels_", "label_", "seg_", "mask-", "label-")
 """What stands before an image's name, or before what follows ``img_`` in it; counts like other suffixes."""
 
-LONE_MASKS = ("label image", "labels", "label", "masks", "mask", "segmentation")
+ROI_SUFFIXES = ("_rois.zip", "_roi.zip", "-rois.zip", "_roiset.zip", "-roiset.zip")
+"""What stands behind an image's name in that of a list of ImageJ's regions."""
+
+LONE_MASKS = ("label image", "labels", "label", "masks", "mask", "segmentation", "roiset.zip")
 """Names of the mask of the only image of a folder; the first is what StarDist's plugin of Fiji proposes."""
 
 OTHER_IMAGE_FOLDERS = ("raw", "original", "originals", "intensity")
@@ -43,7 +46,7 @@ def without_companion_suffix(name: str) -> str | None:
 
 def without_other_mark(name: str) -> str | None:
     """Return the image's name inside what may be a mask's name; None if it cannot be one."""
-    found = _without_end(name, (SEG_SUFFIX, *OTHER_SUFFIXES))
+    found = _without_end(name, (SEG_SUFFIX, *ROI_SUFFIXES, *OTHER_SUFFIXES))
     return found if found is not None else _without_start(name, MASK_PREFIXES)
 
 
@@ -55,9 +58,17 @@ def image_of_mask(name: str) -> str | None:
 
 def rank_of_mask(name: str) -> int:
     """How sure a mask's name is; of several masks of an image the lowest is taken."""
+    if is_roi_list(name):
+        return 3  # Outlines in whole pixels lose to the labels they were made from.
     if name.lower().endswith(SEG_SUFFIX):
         return 2  # Cellpose saves the same masks as a picture, if it is told to.
     return int(without_companion_suffix(name) is None and without_other_mark(name) is not None)
+
+
+def is_roi_list(name: str) -> bool:
+    """Whether the name is that of a list of ImageJ's regions."""
+    own = PurePath(name).name.lower()
+    return own == "roiset.zip" or own.endswith(ROI_SUFFIXES)
 
 
 def without_image_mark(name: str) -> str | None:

@@ -18,6 +18,7 @@ from dispr_cli.inputs.mask_names import (
     image_of_mask,
     is_by_product,
     is_lone_mask,
+    is_roi_list,
     rank_of_format,
     rank_of_mask,
     without_companion_suffix,
@@ -32,7 +33,7 @@ _NO_IMAGE_BUT_ASKED_FOR = {
     ".npy": "a NumPy file is not read; save it as TIFF",
     ".npz": "a NumPy file is not read; save it as TIFF",
     ".pkl": "pickles are not opened",
-    ".zip": "an archive; unpack it first",
+    ".zip": "an archive; unpack it first (ImageJ's regions are read from X_rois.zip or RoiSet.zip)",
     **dict.fromkeys(
         (
             ".czi",
@@ -118,12 +119,17 @@ def is_image(name: str) -> bool:
 
 def is_readable(name: str) -> bool:
     """Whether the name is that of an image or a mask we read."""
-    return is_image(name) or name.lower().endswith(SEG_SUFFIX)
+    return is_image(name) or is_only_mask(name)
+
+
+def is_only_mask(name: str) -> bool:
+    """Whether the name is that of a file which cannot be but a mask."""
+    return name.lower().endswith(SEG_SUFFIX) or is_roi_list(name)
 
 
 def why_no_image(name: str) -> str | None:
     """Why a file that is no image is worth a word; None for texts, tables and the like."""
-    if name.lower().endswith(SEG_SUFFIX):
+    if is_only_mask(name):
         return "the masks of an image; give the image or the folder"
     return _NO_IMAGE_BUT_ASKED_FOR.get(PurePath(name).suffix.lower())
 
@@ -200,7 +206,7 @@ def split_companions(files: dict[str, str], masks: dict[str, str]) -> Split:
         name
         for name in files
         if name not in masks
-        and (without_companion_suffix(name) is not None or name in cases or name.lower().endswith(SEG_SUFFIX))
+        and (without_companion_suffix(name) is not None or name in cases or is_only_mask(name))
     }
     owners = {without_companion_suffix(name) for name in sure}
     bases = {base for name in files if name not in sure for base in (name, without_image_mark(name)) if base}
@@ -213,8 +219,8 @@ def split_companions(files: dict[str, str], masks: dict[str, str]) -> Split:
     by_products = {name: path for name, path in images.items() if is_by_product(name, images)}
     images = {name: path for name, path in images.items() if name not in by_products}
     lone = [name for name in images if is_lone_mask(name)]
-    if len(lone) == 1 and len(images) == 2 and not own and not masks:
-        own = {*lone}
+    if len(lone) == 1 and len(images) == 2 and all(map(is_lone_mask, own)) and not masks:
+        own |= {*lone}
         del images[lone[0]]
     return Split(images, masks | {name: files[name] for name in files if name in own}, by_products)
 
@@ -273,8 +279,10 @@ def match(images: dict[str, str], masks: dict[str, str], channel: int | None) ->
             others = tuple(other for other in files.values() if other != image)
             mask, spare = _best_mask(name, images[image], owners[name], masks)
             matched[name] = Match(name, image, mask, others, spare)
-    if not matched and len(images) == len(masks) == 1 and all(map(is_lone_mask, masks)):
-        return [Match(image, image, mask) for image, mask in zip(images, masks, strict=True)]
+    if not matched and len(images) == 1 and masks and all(map(is_lone_mask, masks)):
+        ((image, path),) = images.items()
+        mask, spare = _best_mask(image, path, list(masks), masks)
+        return [Match(image, image, mask, (), spare)]
     return list(matched.values())
 
 
