@@ -34,7 +34,7 @@ def export(
     ] = None,
 ) -> None:
     """Export cells from a store as OME-TIFF, mesh or array; cells without volumes are named and left out."""
-    from dispr_cli.volumes.export import Samples, export_cell
+    from dispr_cli.volumes.export import NoSurfaceError, Samples, export_cell
     from dispr_cli.volumes.store import open_store
 
     chosen: Samples | None
@@ -54,11 +54,15 @@ def export(
     left_out = 0
     for index in indices:
         row = opened.cells[index]
-        if not row.is_done:
-            typer.echo(f"left out: {row.name} ({row.status})", err=True)
-            left_out += 1
-            continue
-        for path in export_cell(opened, index, folder, format, chosen):
+        try:
+            paths = export_cell(opened, index, folder, format, chosen) if row.is_done else []
+            reason = None if row.is_done else row.status
+        except NoSurfaceError:
+            paths, reason = [], "an empty shape has no surface"
+        for path in paths:
             typer.echo(path)
+        if reason is not None:
+            typer.echo(f"left out: {row.name} ({reason})", err=True)
+            left_out += 1
     if left_out and (not everything or left_out == len(opened.cells)):
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)

@@ -198,9 +198,12 @@ def digest_of_crop(image: NDArray, labels: NDArray, region: Region, placement: P
     str
         32 hexadecimal digits.
     """
-    seen, cells, fill = image.astype(np.float64), labels, None
-    if placement.scaled != "verbatim":
+    fill = None
+    if placement.scaled == "verbatim":
+        seen, cells = image.astype(np.float64), labels
+    else:
         window = Window.of(region, placement.scale, image.shape)
+        # Only the window: an image may hold thousands of cells.
         seen, cells = image[window.inside].astype(np.float64), labels[window.inside]
         fill = _background(seen, cells) if np.any(window.around) else None
     content = hashlib.blake2b(digest_size=16)

@@ -33,6 +33,10 @@ _STL_HEADER = 80
 Samples = int | Literal["mean", "all", "probability"]
 
 
+class NoSurfaceError(StoreError):
+    """A mesh of an empty shape was asked for."""
+
+
 def export_cell(
     store: VolumeStore, cell: str | int, out: Path, file_format: str, sample: Samples | None = None
 ) -> list[Path]:
@@ -62,8 +66,10 @@ def export_cell(
     ------
     ConfigError
         If the format is unknown, `out` ends like another format, or a mesh of the probability is asked for.
+    NoSurfaceError
+        If a mesh of an empty shape is asked for.
     StoreError
-        If the cell cannot be read, has no surface, or the file cannot be written.
+        If the cell cannot be read, or the file cannot be written.
     """
     _check(file_format, out)
     if sample == "probability" and file_format in _MESHES:
@@ -136,7 +142,7 @@ def _path(out: Path, name: str, piece: _Piece, file_format: str, *, single: bool
 
 def _write(path: Path, piece: _Piece, row: CellRow, store: VolumeStore, file_format: str) -> Path:
     if file_format in _MESHES and not (piece.volumes >= FOREGROUND).any():
-        raise StoreError(
+        raise NoSurfaceError(
             f"{store.path}: the {piece.label} of cell {row.name!r} is empty and has no surface to export."
         )
     content = _encoded(piece, row.name, row.voxel_size_um or store.voxel_size_um, file_format)

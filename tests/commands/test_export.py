@@ -15,12 +15,14 @@ NAMES = ["f#1", "f#2", "f#3"]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     made = create_or_resume(
         tmp_path / "a.zarr", num_cells=3, num_samples=1, voxel_size_um=None, configuration={}, cells=NAMES
     )
     volumes = np.zeros((3, 1, 64, 64, 64), np.uint8)
     volumes[1:, :, 20:40, 20:40, 20:40] = 255
+    if request.node.name == "test_an_empty_shape_stops_no_others":
+        volumes[1] = 0
     made.write_shard(0, volumes, [CellRow("f#1", status="failed: it is flat"), *map(CellRow, NAMES[1:])])
     return made.path
 
@@ -52,3 +54,11 @@ def test_a_wrong_name_is_told_before_anything_is_written(store: Path) -> None:
     assert found.returncode == 2
     assert "has no cell called 'nobody'" in found.stderr
     assert not store.with_name("a_export").exists()
+
+
+def test_an_empty_shape_stops_no_others(store: Path) -> None:
+    found = dispr("export", store, "--cell", "all", "--format", "stl")
+    assert found.returncode == 0
+    assert found.stderr.splitlines()[1] == "left out: f#2 (an empty shape has no surface)"
+    assert written(found.stdout) == ["f#3_mean.stl"]
+    assert dispr("export", store, "--cell", 1, "--format", "stl").returncode == 1

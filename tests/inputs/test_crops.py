@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -288,3 +290,20 @@ def test_a_cell_too_thin_for_the_grid_fails():
     image = np.random.default_rng(0).random(labels.shape)
     with pytest.raises(CellError, match="too thin or too small"):
         cut(image, labels, 1, size(0.03))
+
+
+def test_a_cell_costs_the_same_in_a_large_image():
+    """Nothing of a crop or of its digest may touch the whole image, which may hold thousands of cells."""
+    labels = np.zeros((4000, 4000), np.uint16)
+    labels[2000:2040, 2000:2040] = 1
+    image = labels * np.uint16(90)
+    region = region_of(labels[1990:2050, 1990:2050])
+    region = Region(1, tuple(corner + 1990 for corner in region.bounding_box), region.area, False)
+    placed = place_region(region, False, image.shape, None, AUTO)
+    tracemalloc.start()
+    try:
+        crop_region(image, labels, region, placed)
+        digest_of_crop(image, labels, region, placed)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
