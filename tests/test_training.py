@@ -147,5 +147,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_cell_is_read(tmp_path
 def test_what_cannot_be_trained_is_said(
     method: str, init: str | None, message: str, phantom_folder: Path, tmp_path: Path
 ) -> None:
+    with pytest.raises(ConfigError, match="--never-seen is of the weights of --init"):
+        train_on_folder("dispr", phantom_folder, tmp_path / "w.safetensors", {}, None, Said(), True)
     with pytest.raises(ConfigError, match=message):
         train_on_folder(method, phantom_folder, tmp_path / "w.safetensors", {}, init, Said())
