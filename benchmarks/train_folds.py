@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,6 +76,11 @@ def held_out_cells(stage: str, real: TrainingCells) -> TrainingCells | None:
     return None
 
 
+def without_digests(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the cells of an earlier stage: this one records all that is behind it."""
+    return {name: value for name, value in provenance.items() if name not in ("learned", "held_out_digests")}
+
+
 def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until: float) -> bool:
     """Train one stage, or go on with it; returns whether it is complete."""
     out = args.out / f"{stage}.safetensors"
@@ -126,7 +132,7 @@ def train_stage(stage: str, args: argparse.Namespace, real: TrainingCells, until
             "stage": stage,
             "phantom_share": 1.0 if pretraining else args.phantom_share,
             "device": describe(device, torch.bfloat16 if autocast else None),
-            "start": None if first is None else dict(first.provenance),
+            "start": None if first is None else without_digests(first.provenance),
         },
         events=TrainingEvents(
             report,

@@ -66,6 +66,8 @@ def train_on_folder(
         raise ConfigError(f"--method {method} is not trained; those that are: {', '.join(TRAINED)}")
     if method != METHODS[0] and launched().count > 1:
         raise ConfigError(f"--method {method} is trained by one process: call dispr without torchrun")
+    if never_seen and init is None:
+        raise ConfigError("--never-seen is of the weights of --init, and none are given")
     check_writable(out)
     cells = read_training_cells(
         data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dispr_cli.diffusion.resumable_run import HeldOut, Start, TrainingEvents
 
 
+NOTABLE_IOU, NOTABLE_VOLUME_ERROR = 0.01, 0.005
+"""Two trainings of the same network differ by so much, and two seeds of noise (docs/model_log.md)."""
+
+
 class TrainingWatcher(Protocol):
     """Who follows a training."""
 
@@ -122,16 +126,22 @@ def _written(metrics: HeldOut) -> str:
 
 def _compared(before: HeldOut, after: HeldOut) -> str:
     """Say whether a training was worth it, with the numbers and of how many cells."""
-    gained = (after.iou - before.iou, before.volume_error - after.volume_error)
-    if max(gained) <= 0.0 > min(gained):
+    gained = (
+        (after.iou - before.iou) / NOTABLE_IOU,
+        (before.volume_error - after.volume_error) / NOTABLE_VOLUME_ERROR,
+    )
+    better, worse = max(gained) > 1.0, min(gained) < -1.0
+    if better and worse:
+        verdict = "better in one and worse in the other than the weights it started from"
+    elif worse:
         verdict = (
             "worse than the weights it started from: use those, or learn from more cells, from more "
             "examples, or with a lower --learning-rate"
         )
-    elif min(gained) >= 0.0 < max(gained):
+    elif better:
         verdict = "better than the weights it started from"
     else:
-        verdict = "neither better nor worse than the weights it started from"
+        verdict = "about as good as the weights it started from"
     return (
         f"after training: IoU {after.iou:.3f} (before: {before.iou:.3f}), volume error "
         f"{100 * after.volume_error:.1f} % (before: {100 * before.volume_error:.1f} %), {after.num_cells} "

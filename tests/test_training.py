@@ -107,8 +107,10 @@ def test_what_the_first_training_learned_the_second_never_calls_held_out(
     [
         ((0.6, 0.1), (0.7, 0.05), ": better than"),
         ((0.671, 0.075), (0.641, 0.225), ": worse than the weights it started from: use those"),
-        ((0.6, 0.1), (0.7, 0.2), ": neither better nor worse"),
-        ((0.6, 0.1), (0.6, 0.1), ": neither better nor worse"),
+        ((0.6, 0.1), (0.605, 0.2), ": worse than"),
+        ((0.6, 0.1), (0.5, 0.098), ": worse than"),
+        ((0.6, 0.1), (0.7, 0.2), ": better in one and worse in the other"),
+        ((0.691, 0.113), (0.691, 0.114), ": about as good as"),
     ],
 )
 def test_whether_it_was_worth_it_is_said(
@@ -147,5 +149,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_cell_is_read(tmp_path
 def test_what_cannot_be_trained_is_said(
     method: str, init: str | None, message: str, phantom_folder: Path, tmp_path: Path
 ) -> None:
+    with pytest.raises(ConfigError, match="--never-seen is of the weights of --init"):
+        train_on_folder("dispr", phantom_folder, tmp_path / "w.safetensors", {}, None, Said(), True)
     with pytest.raises(ConfigError, match=message):
         train_on_folder(method, phantom_folder, tmp_path / "w.safetensors", {}, init, Said())
