@@ -12,7 +12,7 @@ from benchmarks.faults.readers import Kind, kinds
 from dispr_cli.errors import InputError
 
 KINDS = (
-    *("tiff", "png", "manifest", "store", "weights", "checkpoint"),
+    *("tiff", "png", "seg", "rois", "manifest", "store", "weights", "checkpoint"),
     *("truth", "features", "classes", "toml"),
 )
 

@@ -21,12 +21,14 @@ FAULTS = (
     *("disk_full", "read_only", "torn", "changed_bits", "input_deleted", "clock_jumps"),
 )
 INPUTS = (
-    *("tiff", "png", "manifest", "store", "weights", "checkpoint"),
+    *("tiff", "png", "seg", "rois", "manifest", "store", "weights", "checkpoint"),
     *("truth", "features", "classes", "toml"),
 )
 _WHAT = {
     "tiff": "TIFF images and masks",
     "png": "PNG and JPEG images and masks",
+    "seg": "Cellpose's _seg.npy",
+    "rois": "lists of ImageJ's regions (.zip)",
     "manifest": "CSV manifests",
     "store": "stores: every file of one",
     "weights": "weights (safetensors)",

@@ -6,7 +6,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.faults import seeds
@@ -61,6 +61,8 @@ def kinds(folder: Path) -> dict[str, Kind]:
     return {
         "tiff": Kind(unnamed(seeds.tiffs()), _read_image(".tif")),
         "png": Kind(unnamed(seeds.pngs()), _read_image(".png"), head=64),
+        "seg": Kind(unnamed(seeds.cellpose_files()), _read_only_mask("a_seg.npy")),
+        "rois": Kind(unnamed(seeds.roi_lists()), _read_only_mask("a_rois.zip"), head=64),
         "manifest": Kind(unnamed(seeds.manifests()), _read_manifest, text=True),
         "store": Kind(list(seeds.store_files(folder / "seed.zarr")), _read_store, text=True),
         "weights": Kind(unnamed(seeds.weights(folder)), _read_weights, text=True, head=2048),
@@ -87,6 +89,18 @@ def _read_image(suffix: str) -> Callable[[Path, str, bytes], None]:
             (folder / hit / f"a{suffix}").write_bytes(with_right_sums(content))
         plan = plan_cells(folder, SETTINGS)
         for _, cell in read_cells(plan.cells[:20], SETTINGS):
+            if isinstance(cell, DisprError):
+                check_sentence(cell)
+
+    return read
+
+
+def _read_only_mask(name: str) -> Callable[[Path, str, bytes], None]:
+    def read(folder: Path, _: str, content: bytes) -> None:
+        (folder / "a.tif").write_bytes(_IMAGE)
+        (folder / name).write_bytes(content)
+        plan = plan_cells(folder, replace(SETTINGS, plane=0))
+        for _, cell in read_cells(plan.cells[:20], replace(SETTINGS, plane=0)):
             if isinstance(cell, DisprError):
                 check_sentence(cell)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import tifffile
 import torch
 from numpy.typing import NDArray
+from roifile import ROI_TYPE, ImagejRoi
 
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
@@ -181,6 +183,43 @@ def checkpoints() -> list[bytes]:
     return files
 
 
+def cellpose_files() -> list[bytes]:
+    """Return masks with what Cellpose saves beside them, pickled."""
+    labels = (mask() > 0).astype(np.uint16)
+    beside = {
+        "outlines": labels * 0,
+        "img": grey(),
+        "filename": "a.tif",
+        "flows": [grey(), [], None],
+        "ratio": 1.0,
+    }
+    kinds = (labels, labels.astype(np.int32), np.asfortranarray(labels), np.stack([labels, labels]))
+    return [*(_npy({**beside, "masks": kind}) for kind in kinds), _npy({"masks": labels})]
+
+
+def roi_lists() -> list[bytes]:
+    """Return lists of ImageJ's regions of several kinds, packed and not."""
+    angles = np.linspace(0, 2 * np.pi, 20)
+    circle = np.column_stack([24 + 15 * np.cos(angles), 24 + 15 * np.sin(angles)]).astype(np.float32)
+    ring = np.array([0, 5, 5, 1, 40, 5, 1, 40, 40, 4, 0, 10, 10, 1, 20, 10, 1, 20, 20, 4], np.float32)
+    box = {"top": 5, "left": 6, "bottom": 30, "right": 40}
+    regions = [
+        ImagejRoi.frompoints(circle, name="cell", position=1),
+        ImagejRoi.frompoints(circle.astype(np.int32)),
+        ImagejRoi(roitype=ROI_TYPE.RECT, **box),
+        ImagejRoi(roitype=ROI_TYPE.OVAL, **box),
+        ImagejRoi(roitype=ROI_TYPE.RECT, shape_roi_size=len(ring), multi_coordinates=ring, **box),
+    ]
+    found = []
+    for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", packing) as archive:
+            for number, region in enumerate(regions):
+                archive.writestr(f"{number}.roi", region.tobytes())
+        found.append(file.getvalue())
+    return found
+
+
 def truths() -> list[tuple[str, bytes]]:
     """Segmentations in 3D: NumPy arrays and TIFF stacks, by names that say which."""
     solid = np.zeros((8, 20, 20), np.uint8)
@@ -193,7 +232,7 @@ def truths() -> list[tuple[str, bytes]]:
     ]
 
 
-def _npy(array: NDArray) -> bytes:
+def _npy(array: object) -> bytes:
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()

@@ -36,6 +36,7 @@ BY_PRODUCTS = ("_cp_output", "_cp_outlines", "_outlines", "_cp_flows", "_flows",
 
 _IMAGE_MARKS = ("_image", "_img")
 _IMAGE_PREFIXES = ("image_", "img_")
+_OTHER_ENDS = (SEG_SUFFIX, *ROI_SUFFIXES, *OTHER_SUFFIXES)
 _FORMATS = {".tif": 0, ".tiff": 0, ".btf": 0, ".png": 1}
 
 
@@ -46,7 +47,7 @@ def without_companion_suffix(name: str) -> str | None:
 
 def without_other_mark(name: str) -> str | None:
     """Return the image's name inside what may be a mask's name; None if it cannot be one."""
-    found = _without_end(name, (SEG_SUFFIX, *ROI_SUFFIXES, *OTHER_SUFFIXES))
+    found = _without_end(name, _OTHER_ENDS)
     return found if found is not None else _without_start(name, MASK_PREFIXES)
 
 
@@ -99,8 +100,9 @@ def rank_of_format(name: str) -> int:
 
 
 def _without_end(name: str, ends: tuple[str, ...]) -> str | None:
-    for end in ends:
-        if name.lower().endswith(end) and len(name) > len(end) and not name[: -len(end)].endswith("/"):
+    lower = name.lower()
+    for end in ends if lower.endswith(ends) else ():
+        if lower.endswith(end) and len(name) > len(end) and not name[: -len(end)].endswith("/"):
             return name[: -len(end)]
     return None
 

@@ -207,14 +207,15 @@ class TiffPlanes:
     def _black_is_zero(self, pixels: NDArray) -> NDArray:
         """Turn pixels round whose file says that 0 is white (TIFF 6.0, PhotometricInterpretation).
 
-        ImageJ writes that for an inverting lookup table, as its binary masks have, and means the numbers as
-        they stand.
+        ImageJ writes that for an inverting lookup table, as its binary masks have, and tifffile (with it
+        scikit-image) for all bits; both mean the numbers as they stand.
         """
         page = self._series.keyframe
         if page.photometric != tifffile.PHOTOMETRIC.MINISWHITE or self._tif.is_imagej:
             return pixels
         if pixels.dtype.kind == "b":
-            return ~pixels
+            by_tifffile = self._tif.is_shaped or page.software.startswith("tifffile")
+            return pixels if by_tifffile else ~pixels
         if pixels.dtype.kind != "u":
             return pixels
         return (2**page.bitspersample - 1 - pixels).astype(pixels.dtype)

@@ -190,11 +190,20 @@ def test_white_as_zero_is_turned_round(save, dtype, options):
     pixels = (PLANE > 99) if dtype == "?" else PLANE.astype(dtype)
     if dtype == "?" and "tile" in options:
         pytest.skip("tifffile does not write bits as tiles")
-    path = save("a.tif", pixels, photometric="miniswhite", **options)
+    path = save("a.tif", pixels, photometric="miniswhite", software="scanner", metadata=None, **options)
     most = 1 if dtype == "?" else np.iinfo(dtype).max
     found = pixels_of(path)
     assert found.dtype == pixels.dtype
     assert np.array_equal(found.astype(int), most - pixels.astype(int))
+
+
+@pytest.mark.parametrize("options", [{}, {"metadata": None}, {"software": "x"}, {"ome": True}])
+def test_bits_that_tifffile_writes_stay_as_they_are(tmp_path, options):
+    """It marks them as white at zero without turning them round."""
+    tifffile.imwrite(tmp_path / "a.tif", PLANE > 99, **options)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        assert tif.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    assert np.array_equal(pixels_of(tmp_path / "a.tif", role="mask"), PLANE > 99)
 
 
 def test_an_inverting_lookup_table_of_imagej_changes_no_number(save):
