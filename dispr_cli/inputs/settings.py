@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dispr_cli.errors import ConfigError
 
@@ -80,6 +81,22 @@ class InputSettings:
         _check_length("grid_voxel_size_um", self.grid_voxel_size_um)
         _check_count("min_cell_pixels", self.min_cell_pixels)
         _check_count("max_pixels", self.max_pixels)
+
+    @classmethod
+    def of_store(cls, configuration: Mapping[str, Any]) -> InputSettings:
+        """Return the settings that the configuration of a store holds.
+
+        Raises
+        ------
+        ConfigError
+            If they are not understood, as those of another version may be.
+        """
+        try:
+            return cls(**configuration.get("inputs", {}))
+        except TypeError as error:
+            raise ConfigError(
+                f"how the images of the store were read is not understood ({error}); another version made it."
+            ) from error
 
 
 def _is_whole(value: object) -> bool:

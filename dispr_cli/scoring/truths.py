@@ -196,7 +196,7 @@ def _crop_source(row: CellRow, configuration: dict[str, Any]) -> CropSource | No
     if not row.source:
         return None
     try:  # Stores of early versions keep no size.
-        header = read_header(Path(row.source), InputSettings(**configuration.get("inputs", {})))
-    except (DisprError, TypeError):
+        header = read_header(Path(row.source), InputSettings.of_store(configuration))
+    except DisprError:
         return None
     return CropSource((header.height, header.width), row.bounding_box)
