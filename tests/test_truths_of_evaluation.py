@@ -203,3 +203,25 @@ def test_a_truth_is_not_laid_where_nobody_knows_that_it_belongs(
     with pytest.raises(InputError, match="does not say where the cell was cut out") as caught:
         evaluate(corner / "out.zarr", corner / "truth", figures=False)
     assert "64 x 140 x 150 voxels" in str(caught.value)
+
+
+def test_a_cube_on_a_resampled_image_is_only_compared_where_its_place_is_known(tmp_path: Path) -> None:
+    """Image, grid and truth have 64 pixels a side, but those of the image are larger."""
+    y, x = np.indices((64, 64))
+    mask = np.hypot(y - 25, x - 36) < 14
+    for folder in ("in", "plain"):
+        (tmp_path / folder).mkdir()
+    tifffile.imwrite(tmp_path / "in" / "f.tif", np.uint8(20 + y % 7 + 100 * mask))
+    tifffile.imwrite(tmp_path / "in" / "f_mask.tif", np.uint8(mask))
+    half = 3 * 0.172 / 0.25  # As thick as the stub's.
+    truth = np.where((np.abs(np.arange(64) - 31.5)[:, None, None] < half) & mask, 255, 0).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "plain" / "f.tif", truth, photometric="minisblack")
+    inputs = InputSettings(pixel_size_um=0.25)
+    plan, out = plan_cells(tmp_path / "in", inputs), tmp_path / "out.zarr"
+    reconstruct_to_store(plan, out, StubMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=1)
+    with pytest.raises(InputError, match="give --truth-voxel-size"):
+        evaluate(out, tmp_path / "plain", figures=False)
+    told = evaluate(out, tmp_path / "plain", figures=False, truth_voxel_size_um=(0.25,) * 3)
+    assert told.scores["stub"]["f"].samples[0]["iou"] > 0.8
+    same = evaluate(out, out, figures=False)
+    assert same.scores["stub"]["f"].samples[0]["iou"] == 1

@@ -15,6 +15,7 @@ from dispr_cli.commands.status import Store
 from dispr_cli.errors import EXIT_BAD_INPUT
 
 if TYPE_CHECKING:
+    from dispr_cli.volumes.store import VolumeStore
     from dispr_cli.volumes.verify import Verification
 
 _SHOWN = 50
@@ -26,10 +27,14 @@ def verify(
         Optional[Path],  # noqa: UP045 - typer reads it at run time
         typer.Option("--weights", help="Check that the store was made with this file of weights."),
     ] = None,
+    source: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--input", help="Check that its cells were made from these images and masks."),
+    ] = None,
     quiet: Quiet = False,
     json_output: Json = False,
 ) -> None:
-    """Check a whole store: every shard's checksum, the rows, the table, the attributes, the weights.
+    """Check a whole store: every checksum, the rows, the table, the attributes, the weights, the input.
 
     Ends with exit code 2 if anything is damaged, and says what to do; pending cells are no damage.
     """
@@ -39,8 +44,11 @@ def verify(
 
     with Following("shards checked", quiet or json_output) as following:
         found = verify_store(store, following.show)
-    configuration = open_store(store).configuration
+    opened = open_store(store)
+    configuration = opened.configuration
     wrong = [*map(str, found.damages), *_of_weights(configuration, weights)]
+    if source is not None and not found.damages:
+        wrong += _of_input(opened, source)
     found.notes += _notes_on_weights(configuration, weights)
     if json_output:
         typer.echo(json.dumps(_as_json(store, found, wrong)))
@@ -84,6 +92,22 @@ def _of_weights(configuration: Mapping[str, Any], weights: Path | None) -> Itera
     wanted = configuration.get("weights_sha256")
     if weights is not None and _digest(weights) != wanted:
         yield f"{weights}: is not what made this store: expected the SHA-256 {wanted}. Give the right file."
+
+
+def _of_input(store: VolumeStore, source: Path) -> Iterator[str]:
+    """Compare the pixels that each finished cell was made from with those that are there."""
+    from dispr_cli.inputs.plan import plan_cells
+    from dispr_cli.inputs.settings import InputSettings
+    from dispr_cli.scale.same_cells import changed_cells
+    from dispr_cli.volumes.names import digest
+
+    inputs = InputSettings.of_store(store.configuration)
+    cells = plan_cells(source, inputs).cells
+    if digest(ref.name for ref in cells) != store.cells_sha256:
+        yield f"{source}: holds other cells than the store. Give the images and masks that it was made from."
+        return
+    for name in changed_cells(store, cells, range(store.grid.num_shards), inputs, read_all=True):
+        yield f"{source}: cell {name!r} was made from another image or mask than this input holds."
 
 
 def _notes_on_weights(configuration: Mapping[str, Any], weights: Path | None) -> Iterator[str]:

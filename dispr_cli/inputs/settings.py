@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dispr_cli.errors import ConfigError
 
@@ -88,6 +89,22 @@ class InputSettings:
         _check_count("max_pixels", self.max_pixels)
         if not isinstance(self.invert, bool):
             raise ConfigError(f"invert is {self.invert!r}, expected True or False.")
+
+    @classmethod
+    def of_store(cls, configuration: Mapping[str, Any]) -> InputSettings:
+        """Return the settings that the configuration of a store holds.
+
+        Raises
+        ------
+        ConfigError
+            If they are not understood, as those of another version may be.
+        """
+        try:
+            return cls(**configuration.get("inputs", {}))
+        except TypeError as error:
+            raise ConfigError(
+                f"how the images of the store were read is not understood ({error}); another version made it."
+            ) from error
 
 
 def with_choice(settings: InputSettings, plane: Plane | None, channel: int | None) -> InputSettings:

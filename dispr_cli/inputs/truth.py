@@ -27,10 +27,13 @@ class TruthVolume:
         (Z, Y, X) uint8, foreground > 127; the grid is the file's own.
     voxel_size_um
         Sides of a voxel (z, y, x) in micrometres; None unless the file gives all three.
+    of_store
+        Whether it comes from a store, and so lies on the grid of the reconstructions and not on an image's.
     """
 
     occupancy: NDArray[np.uint8]
     voxel_size_um: tuple[float, float, float] | None = None
+    of_store: bool = False
 
 
 def read_truth(path: Path) -> NDArray[np.uint8]:

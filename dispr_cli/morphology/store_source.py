@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.errors import CellError, ConfigError, InputError, StoreError
+from dispr_cli.errors import CellError, InputError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.fields import FieldCache
 from dispr_cli.inputs.plan import Plan, plan_cells, read_cell
@@ -154,7 +154,7 @@ def open_store_source(
         If the store cannot be read, or `images` are not those that it was made from.
     """
     store = open_store(path)
-    inputs = _inputs_of(store)
+    inputs = InputSettings.of_store(store.configuration)
     plan = None if images is None else plan_cells(images, inputs)
     boxes = None if plan is None else {ref.name: ref.bounding_box for ref in plan.cells}
     known, missing, moved = True, [], []
@@ -174,16 +174,6 @@ def open_store_source(
             )
     networks = _networks_of(store, facts, never_seen)
     return StoreSource(store, networks, plan, inputs, voxel_size_um, MICROMETRES if known else VOXELS)
-
-
-def _inputs_of(store: VolumeStore) -> InputSettings:
-    """Return how the cells of a store were read."""
-    try:
-        return InputSettings(**store.configuration.get("inputs", {}))
-    except (TypeError, ConfigError) as error:
-        raise StoreError(
-            f"{store.path}: how its images were read is not understood ({error}); another version made it."
-        ) from error
 
 
 def _networks_of(

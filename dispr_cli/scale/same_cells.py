@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from dispr_cli.errors import StoreError
 from dispr_cli.inputs.cell import Cell
@@ -42,29 +43,47 @@ def refuse_other_cells(
     StoreError
         If a cell was made from other pixels, or cannot be read any more.
     """
-    fields = FieldCache(inputs)
-    changed: list[str] = []
-    for shard in shards:
-        rows = store.cells.of_shard(shard)
-        if not any(row.made_from for row in rows):
-            continue
-        cells = store.grid.cells_of(shard)
-        own = refs[cells.start : cells.stop]
-        suspects = _suspects(rows, own, read_stamps(store.path, shard, len(rows)))
-        found = [rows[place].name for place in _changed(rows, own, suspects, inputs, fields)]
-        changed += found
-        if len(changed) > _MOST_NAMED:
-            break
-        if suspects and not found:
-            # A store that only can be read is compared anew each time.
-            with suppress(OSError):
-                write_stamps(store.path, shard, [ref.stamp for ref in own])
+    changed = list(islice(changed_cells(store, refs, shards, inputs), _MOST_NAMED + 1))
     if changed:
         named = ", ".join(changed[:_MOST_NAMED]) + (", ..." if len(changed) > _MOST_NAMED else "")
         raise StoreError(
             f"{store.path} was made from other images or masks than the input holds now (cells {named}): "
             "choose another output, or start anew with --overwrite."
         )
+
+
+def changed_cells(
+    store: VolumeStore,
+    refs: Sequence[CellRef],
+    shards: Iterable[int],
+    inputs: InputSettings,
+    *,
+    read_all: bool = False,
+) -> Iterator[str]:
+    """Yield the names of finished cells that were made from other pixels, or cannot be read any more.
+
+    Parameters
+    ----------
+    store, refs, shards, inputs
+        As for :func:`refuse_other_cells`.
+    read_all
+        Read every cell, whatever the stamps say.
+    """
+    fields = FieldCache(inputs)
+    for shard in shards:
+        rows = store.cells.of_shard(shard)
+        if not any(row.made_from for row in rows):
+            continue
+        cells = store.grid.cells_of(shard)
+        own = refs[cells.start : cells.stop]
+        stamps = [None] * len(rows) if read_all else read_stamps(store.path, shard, len(rows))
+        suspects = _suspects(rows, own, stamps)
+        found = [rows[place].name for place in _changed(rows, own, suspects, inputs, fields)]
+        yield from found
+        if suspects and not found and not read_all:
+            # A store that only can be read is compared anew each time.
+            with suppress(OSError):
+                write_stamps(store.path, shard, [ref.stamp for ref in own])
 
 
 def _suspects(rows: Sequence[CellRow], refs: Sequence[CellRef], stamps: Sequence[str | None]) -> list[int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dispr_cli.errors import CellError, ConfigError, DisprError, StoreError
+from dispr_cli.inputs.cell import GRID
 from dispr_cli.inputs.images import read_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import TruthVolume, read_truth_volume
@@ -87,7 +88,8 @@ class StoreTruths:
         if not (occupancy > 127).any():
             raise CellError(f"{self.source}: the ground truth of cell {cell!r} is empty.")
         size = self._store.cells[index].voxel_size_um or self._store.voxel_size_um
-        return TruthVolume(occupancy, self._voxel_size_um or (None if size is None else (size,) * 3))
+        sides = self._voxel_size_um or (None if size is None else (size,) * 3)
+        return TruthVolume(occupancy, sides, of_store=True)
 
 
 def open_truths(source: Path, voxel_size_um: tuple[float, float, float] | None = None) -> Truths:
@@ -153,6 +155,7 @@ def truth_on_grid(
     """
     notes = []
     occupancy = truth.occupancy
+    _refuse_ambiguous(truth, row)
     if not is_on_grid(truth, voxel_size_um):
         source = _crop_source(row, configuration)
         # Where a failed cell would have been does not matter: nothing is compared with its truth.
@@ -173,6 +176,17 @@ def truth_on_grid(
     return GridTruth(occupancy, tuple(notes))
 
 
+def _refuse_ambiguous(truth: TruthVolume, row: CellRow) -> None:
+    """Refuse a cube of unknown voxel size that may lie on the image or on the grid, where these differ."""
+    resampled = row.scaled in ("physical", "fit") and row.source_shape == (GRID, GRID)
+    cube = truth.occupancy.shape == (GRID,) * 3
+    if resampled and cube and truth.voxel_size_um is None and not truth.of_store:
+        raise CellError(
+            f"the image of {GRID} x {GRID} pixels was resampled, and the ground truth of {GRID} x {GRID} x "
+            f"{GRID} voxels may lie on the image's pixels or on the grid; give --truth-voxel-size."
+        )
+
+
 def _crop_source(row: CellRow, configuration: dict[str, Any]) -> CropSource | None:
     """Return the image's size and the cell's place in it; None if nobody knows."""
     if row.bounding_box is None:
@@ -182,7 +196,7 @@ def _crop_source(row: CellRow, configuration: dict[str, Any]) -> CropSource | No
     if not row.source:
         return None
     try:  # Stores of early versions keep no size.
-        header = read_header(Path(row.source), InputSettings(**configuration.get("inputs", {})))
-    except (DisprError, TypeError):
+        header = read_header(Path(row.source), InputSettings.of_store(configuration))
+    except DisprError:
         return None
     return CropSource((header.height, header.width), row.bounding_box)

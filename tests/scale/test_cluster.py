@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from dispr_cli.errors import ConfigError, DisprError, StoreError
 from dispr_cli.inputs.plan import Plan, plan_cells
@@ -93,6 +96,22 @@ def test_a_begun_store_is_finished_and_a_finished_one_left_alone(
     changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
     assert [path.relative_to(out).parts[2] for path in changed] == ["3"]
     assert contents(store) == contents(calm)
+
+
+def test_other_pixels_are_refused_and_nothing_of_an_earlier_run_is_used(
+    phantom_folder: Path, workers: str, tmp_path: Path
+) -> None:
+    """Workers outlive a run, and so might images that they decoded for it."""
+    source, out = tmp_path / "in", tmp_path / "out.zarr"
+    shutil.copytree(phantom_folder, source)
+    before = run(plan_cells(source), out, workers)[0].read(0)
+    (mask, *_) = sorted((source / "mask").iterdir())
+    tifffile.imwrite(mask, tifffile.imread(mask)[::-1, ::-1])
+    with pytest.raises(StoreError, match="other images or masks than the input holds now"):
+        run(plan_cells(source), out, workers)
+    after = run(plan_cells(source), out, workers, overwrite=True)[0].read(0)
+    assert np.array_equal(after, before[:, :, ::-1, ::-1])
+    assert not np.array_equal(after, before)
 
 
 def test_a_worker_with_other_weights_writes_nothing(plan: Plan, workers: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.layout import row_file, stamp_file
 from dispr_cli.volumes.store import VolumeStore
 from dispr_cli.volumes.verify import verify_store
+from tests.commands.in_process import dispr_here as dispr
 from tests.stub_method import StubMethod
 
 INPUTS = InputSettings()
@@ -204,3 +205,23 @@ def test_rows_say_where_cells_were_cut_and_how_they_were_scaled(day: Path, tmp_p
         assert row.voxel_size_px is not None
         assert len(row.made_from) == 32
     assert len({row.made_from for row in store.cells}) == 7
+
+
+def test_verify_compares_every_cell_with_its_input(day: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.zarr"
+    run(day, out)
+    found = dispr("verify", out, "--input", day)
+    assert (found.returncode, found.stderr) == (0, "")
+    before = (day / "g.tif").stat()
+    rewrite(day / "g.tif", lambda pixels: pixels[::-1])
+    os.utime(day / "g.tif", ns=(before.st_atime_ns, before.st_mtime_ns))  # As a failing disk does.
+    assert run(day, out)[1] == Progress(7, 0, 0)
+    found = dispr("verify", out, "--input", day)
+    assert found.returncode == 2
+    assert (
+        found.stderr
+        == f"Damaged: {day}: cell 'g' was made from another image or mask than this input holds.\n"
+    )
+    (day / "g_mask.tif").unlink()
+    assert "holds other cells than the store" in dispr("verify", out, "--input", day).stderr
+    assert dispr("verify", out).returncode == 0
