@@ -209,6 +209,7 @@ class Signalled(Counting):
         return True
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("times", "processes", "kept"), [(1, ALONE, 5), (2, ALONE, None), (2, Processes(0, 2), 5)]
 )
@@ -293,3 +294,18 @@ def test_a_cell_under_two_names_is_not_held_out(tmp_path: Path) -> None:
         held_out=twice,
     )
     assert facts["held_out"] == ["b"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run_resumably(
+            Signalled(1),
+            tmp_path / "w.safetensors",
+            Settings(),
+            write=lambda facts: None,
+            validate=lambda network, held: HeldOut(0.0, 0.0, 0.0),
+            cells=LEARNED,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)

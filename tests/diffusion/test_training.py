@@ -110,6 +110,7 @@ def test_a_stopped_training_does_not_go_on_with_anything_else(
         run(other, held, start, odds)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_within_a_step_leaves_no_half_step_behind(
     training_cells: TrainingCells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
