@@ -27,7 +27,7 @@ from dispr_cli.classification.classify import true_indices
 from dispr_cli.classification.labels import labels_from_names
 from dispr_cli.classification.tables import assemble
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.morphology.measure import available_cores, measure_to_table
+from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.morphology.table import FeatureTable, read_table
 from dispr_cli.report.class_tables import markdown_table
@@ -38,6 +38,7 @@ from dispr_cli.study.contest import StudyData
 from dispr_cli.study.forest import NONE, ForestConfig, fit_forest
 from dispr_cli.study.rows import rows_for_training
 from dispr_cli.study.splits import repeated_folds
+from dispr_cli.threads import available_threads
 
 VOXEL_SIZE_UM = 0.172
 
@@ -119,7 +120,7 @@ def measured_table(cells: Path, table: Path | None) -> tuple[FeatureTable, float
         measure_to_table(find_shapes(cells, inputs), out, threads=1, events=Silence())
         start = time.perf_counter()
         source = find_shapes(cells, inputs)
-        measure_to_table(source, out, threads=available_cores(), events=Silence(), overwrite=True)
+        measure_to_table(source, out, threads=available_threads(), events=Silence(), overwrite=True)
         return read_table(out), source.num_shapes / (time.perf_counter() - start)
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 
 from dispr_cli.config import DenoiserConfig
-from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.ops import kernels_status
 from dispr_cli.diffusion.ops.timing import OpTiming, groups_of, time_attention, time_group_norm
 from dispr_cli.diffusion.ops.timing_network import (
@@ -31,6 +30,7 @@ from dispr_cli.diffusion.ops.timing_network import (
     time_projections,
 )
 from dispr_cli.speed.machine import describe_machine
+from dispr_cli.threads import available_threads
 
 RESULTS = Path(__file__).parent / "results"
 LARGE = [(1, 64, 32, 32, 32), (1, 32, 64, 64, 64)]

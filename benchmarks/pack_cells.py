@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
-from dispr_cli.diffusion.device import available_threads
+from dispr_cli.threads import available_threads
 
 SET_SIZE = 90
 """Phantoms of one seed."""

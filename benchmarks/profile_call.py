@@ -13,9 +13,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from dispr_cli.config import ReconstructConfig, SamplerConfig
-from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.timing import calling
 from dispr_cli.methods import load_denoiser
+from dispr_cli.threads import available_threads
 
 SMALLEST_SHARE = 0.005
 """Operations below this share of the call are left out."""

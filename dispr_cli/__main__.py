@@ -20,6 +20,7 @@ from dispr_cli.commands import features as features_command
 from dispr_cli.commands import study as study_command
 from dispr_cli.commands import verify as verify_command
 from dispr_cli.errors import EXIT_BUG, DisprError, RunInterruptedError
+from dispr_cli.threads import bound_spinning
 
 
 class Commands(TyperGroup):
@@ -101,6 +102,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the command line; errors end in one sentence and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    bound_spinning()
     try:
         app()
     except RunInterruptedError as stopped:

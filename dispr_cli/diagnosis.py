@@ -9,6 +9,7 @@ from typing import Any
 
 from dispr_cli import __version__
 from dispr_cli.errors import WeightsError
+from dispr_cli.threads import available_cores, available_threads
 
 PACKAGES = ("torch", "numpy", "numba", "zarr", "tifffile", "imagecodecs", "scikit-image", "safetensors")
 
@@ -17,7 +18,7 @@ def examine(weights: Path | None = None) -> dict[str, Any]:
     """Collect versions, devices, kernels and weights; nothing that is missing raises."""
     import torch
 
-    from dispr_cli.diffusion.device import available_threads, choose_autocast, choose_device, describe
+    from dispr_cli.diffusion.device import choose_autocast, choose_device, describe
     from dispr_cli.diffusion.ops import kernels_status
 
     device = choose_device("auto")
@@ -27,8 +28,9 @@ def examine(weights: Path | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         **{name: _version(name) for name in PACKAGES},
-        "device": describe(device, choose_autocast(device, "auto")),
-        "cores": available_threads(),
+        "device": describe(device, choose_autocast(device, "auto"), available_threads()),
+        "cores": available_cores(),
+        "threads": available_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "kernels": f"compiled, {kernels['instruction_set']}"
         if kernels["built"]

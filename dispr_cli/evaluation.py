@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from dispr_cli.scoring.result import PAIRED_SCORES, Evaluation
 from dispr_cli.scoring.truths import Truths, open_truths
 from dispr_cli.shape.comparison import compare, summarise_method
 from dispr_cli.shape.measures import CellScores
+from dispr_cli.threads import available_threads
 from dispr_cli.volumes.store import open_store
 
 FOLDER = "evaluation"
@@ -182,7 +182,7 @@ def _score(
     broken: list[LeftOut] = []
     notes: list[LeftOut] = []
     with scores_file(folder) as table:
-        for scored in score_cells(match, truths, measuring, threads or available_cores()):
+        for scored in score_cells(match, truths, measuring, threads or available_threads()):
             if not isinstance(scored, ScoredCell):
                 cell, error = scored
                 broken.append(LeftOut(cell, str(error)))
@@ -210,10 +210,3 @@ def _written(
         files += write_figures(folder, found.scores, found.summaries, match, truths, measuring)
     remove_old_figures(folder, files)
     return replace(found, files=tuple(files))
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -93,8 +93,9 @@ def features(
         raise ConfigError("two things are needed: dispr features STORE_OR_FOLDER --out TABLE.parquet")
     from dispr_cli.commands.counting import Counting
     from dispr_cli.diffusion.training_facts import read_all_training_facts
-    from dispr_cli.morphology.measure import available_cores, measure_to_table
+    from dispr_cli.morphology.measure import measure_to_table
     from dispr_cli.morphology.sources import find_shapes
+    from dispr_cli.threads import available_threads
 
     if voxel_size is not None and not 0 < voxel_size < float("inf"):
         raise ConfigError(f"--voxel-size is {voxel_size:g}: expected a length in um, such as 0.172")
@@ -109,7 +110,7 @@ def features(
     )
     with Counting("shapes", quiet or json_output) as events:
         made = measure_to_table(
-            shapes, out, threads=threads or available_cores(), events=events, overwrite=overwrite
+            shapes, out, threads=threads or available_threads(), events=events, overwrite=overwrite
         )
     if json_output:
         counts = {"shapes": made.shapes, "failed": made.failed, "features": made.features}

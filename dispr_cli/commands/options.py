@@ -30,7 +30,9 @@ Precision = Annotated[
 ]
 Threads = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--threads", min=1, help="CPU threads; all cores by default.", rich_help_panel=MACHINE),
+    typer.Option(
+        "--threads", min=1, help="CPU threads [OMP_NUM_THREADS, all cores].", rich_help_panel=MACHINE
+    ),
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result and errors only.", rich_help_panel=OUTPUT)

@@ -291,8 +291,9 @@ def reconstruct(
     with keeping_work(out), events:
         if dask is not None:
             from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
+            from dispr_cli.threads import asked_threads
 
-            cluster = ClusterOptions(dask, shard_timeout, threads)
+            cluster = ClusterOptions(dask, shard_timeout, threads or asked_threads())
             load = partial(load_method, method_name, options)
             store, progress = reconstruct_on_cluster(
                 *(plan, out, load, job, samples, cluster),

@@ -116,8 +116,8 @@ def study(
     """
     from dispr_cli.commands import watch
     from dispr_cli.inputs.settings import InputSettings
-    from dispr_cli.morphology.measure import available_cores
     from dispr_cli.study.forest import ForestConfig
+    from dispr_cli.threads import available_threads
     from dispr_cli.whole_study.run import run_study
     from dispr_cli.whole_study.settings import SMALL, Machine, StudyConfig
 
@@ -133,7 +133,7 @@ def study(
         data,
         out,
         config,
-        Machine(device, precision, threads or available_cores()),
+        Machine(device, precision, threads or available_threads()),
         _Events(quiet or json_output),
         inputs=InputSettings(pixel_size_um=voxel_size),
         labels=labels,

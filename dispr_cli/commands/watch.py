@@ -212,10 +212,10 @@ def print_result(
 
 
 def set_threads(threads: int | None) -> None:
-    """Let torch and numba use as many CPU threads as asked for, or all there are."""
+    """Let torch use as many CPU threads as asked for, here or in the environment, or all there are."""
     import torch
 
-    from dispr_cli.diffusion.device import available_threads
+    from dispr_cli.threads import available_threads
 
     torch.set_num_threads(threads or available_threads())
 

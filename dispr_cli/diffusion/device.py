@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from dispr_cli.errors import ConfigError
@@ -47,17 +45,11 @@ def _bf16_is_fast() -> bool:
     return "AVX512" in capability and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def available_threads() -> int:
-    """CPU cores this process may use: its share, where torchrun started several on this machine."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, there // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def describe(device: torch.device, autocast: torch.dtype | None) -> str:
-    """One line that says what computes."""
+def describe(device: torch.device, autocast: torch.dtype | None, threads: int | None = None) -> str:
+    """One line that says what computes, on the CPU with ``threads``; None: those that torch uses now."""
     precision = "bf16" if autocast is torch.bfloat16 else "fp32"
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({precision})"
     if device.type == "mps":
         return f"Apple GPU ({precision})"
-    return f"CPU, {torch.get_num_threads()} threads ({precision})"
+    return f"CPU, {threads or torch.get_num_threads()} threads ({precision})"

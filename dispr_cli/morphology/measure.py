@@ -6,7 +6,6 @@ with the parts that are missing. Memory holds one unit, however many shapes ther
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -174,13 +173,6 @@ def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[
                 yield batch
 
     return write_table(out, schema, batches()), failed
-
-
-def available_cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

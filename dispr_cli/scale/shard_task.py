@@ -19,6 +19,7 @@ from dispr_cli.inputs.plan import CellRef
 from dispr_cli.method import Method
 from dispr_cli.scale.run import run_configuration
 from dispr_cli.scale.shards import Job, ShardWriter, Silence, reconstruct_shard
+from dispr_cli.threads import available_cores
 from dispr_cli.volumes.attributes import json_dict
 from dispr_cli.volumes.store import VolumeStore, open_store
 
@@ -145,9 +146,8 @@ def _set_threads(task: ShardTask) -> None:
         return  # The method needs none.
     import torch
 
-    from dispr_cli.diffusion.device import available_threads
-
-    torch.set_num_threads(task.threads or max(1, available_threads() // task.workers_per_machine))
+    # Dask sets OMP_NUM_THREADS in its workers, so what it says there is nobody's wish.
+    torch.set_num_threads(task.threads or max(1, available_cores() // task.workers_per_machine))
 
 
 @contextmanager

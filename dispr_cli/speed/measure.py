@@ -9,7 +9,6 @@ import torch
 
 from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.contest import Contender, compare
-from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.ops.limits import measure_limits
 from dispr_cli.diffusion.ops.timing_network import time_network_operations
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
@@ -18,6 +17,7 @@ from dispr_cli.methods import load_denoiser
 from dispr_cli.speed.machine import describe_machine
 from dispr_cli.speed.peers import time_peers
 from dispr_cli.speed.settings import BenchSettings
+from dispr_cli.threads import available_threads
 
 
 def measure(

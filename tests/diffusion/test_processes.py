@@ -16,7 +16,6 @@ from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.device import available_threads
 from dispr_cli.diffusion.processes import ALONE, Processes, launched
 from dispr_cli.diffusion.resumable_run import state_file
 from dispr_cli.diffusion.training import Trainer
@@ -98,14 +97,6 @@ def test_who_one_is_stands_in_the_environment() -> None:
     assert launched({"WORLD_SIZE": "1", "RANK": "0"}) is ALONE
     assert launched({"WORLD_SIZE": "4", "RANK": "3"}) == Processes(3, 4)
     assert not launched({"WORLD_SIZE": "4", "RANK": "3"}).is_first
-
-
-def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    alone = available_threads()
-    for count in (1, 2, 10_000):
-        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(count))
-        assert available_threads() == max(1, alone // count)
 
 
 def test_peers_are_trained_by_one_process(
