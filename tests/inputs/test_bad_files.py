@@ -114,10 +114,10 @@ def test_a_bad_field_fails_all_its_cells(save, field, pairs):
 def test_a_cell_too_large_fails_alone(save, field, tmp_path):
     save("f.tif", field[0])
     save("f_masks.tif", field[1])
-    failed = failures(tmp_path, pixel_size_um=0.38)
+    failed = failures(tmp_path, pixel_size_um=0.38, scale="physical")
     assert list(failed) == ["f#3", "f#7"]
     assert "11.0 x 11.0 um (pixel size 0.38 um from option)" in failed["f#3"]
-    found = plan_cells(tmp_path, InputSettings(pixel_size_um=0.38))
+    found = plan_cells(tmp_path, InputSettings(pixel_size_um=0.38, scale="physical"))
     assert [ref.problem is not None for ref in found.cells] == [False, True, True, False]
 
 
