@@ -183,7 +183,7 @@ def load_denoiser(path: Path | None = None) -> Checkpoint:
     denoiser = VolumeDenoiser(config)
     denoiser.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Checkpoint(denoiser.eval(), digest, metadata.get("provenance") or {}, path)
+    return Checkpoint(denoiser.eval().requires_grad_(False), digest, metadata.get("provenance") or {}, path)
 
 
 def config_from(values: Any, path: Path) -> DenoiserConfig:

@@ -173,7 +173,7 @@ def test_bfloat16_depends_neither_on_threads_nor_on_the_batch_nor_on_calls_befor
 def test_weights_prepared_once_follow_their_parameter() -> None:
     torch.manual_seed(6)
     x, weight, *_ = draw((1, 8, 4, 4, 4), 8, torch.float32, True)
-    run, parameter = torch.ops.dispr.convolution_3d_brief, torch.nn.Parameter(weight.clone())
+    run, parameter = torch.ops.dispr.convolution_3d_brief, torch.nn.Parameter(weight.clone(), False)
     with torch.no_grad():
         first = run(x, parameter, None, None)
         assert torch.equal(run(x, parameter, None, None), first)
