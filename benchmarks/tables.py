@@ -147,6 +147,24 @@ def replace_between(text: str, mark: str, table: str) -> str:
     return pattern.sub(lambda match: match[1] + table + match[2], text)
 
 
+def waiting_table() -> str:
+    """Time of a reconstruction by how long threads that wait keep their core."""
+    r = json.loads((RESULTS / "waiting_threads.json").read_text())
+    places = (r["alone"]["seconds"], r["beside_busy_processes"]["seconds"])
+    lines = [
+        f"{r['cells']} cells x {r['samples']} samples, {r['rounds']} rounds in turns; "
+        "medians (lowest to highest).",
+        "",
+        "| setting | alone, s | beside two busy processes, s |",
+        "| --- | ---: | ---: |",
+    ]
+    for setting in places[0]:
+        found = [place[setting] for place in places]
+        told = (f"{one['median']:.2f} ({one['low']:.2f} to {one['high']:.2f})" for one in found)
+        lines.append(f"| {setting} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Rewrite both documents."""
     tables = {
@@ -157,6 +175,7 @@ def main() -> None:
         "phantoms": phantoms_table(),
         "main_job": main_job_table(),
         "shape_measures": shape_measures_table(),
+        "waiting": waiting_table(),
         **kernel_tables(),
         **peer_tables(),
     }
