@@ -22,7 +22,7 @@ def dispr(*arguments: object) -> str:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    dispr("phantom", tmp_path / "data", "--cells", 6, "--classes", "discocyte,knizocyte", "--seed", 5)
+    dispr("phantom", tmp_path / "data", "--cells", 8, "--classes", "discocyte,knizocyte", "--seed", 5)
     return tmp_path / "data"
 
 
