@@ -149,17 +149,23 @@ def replace_between(text: str, mark: str, table: str) -> str:
 
 def waiting_table() -> str:
     """Time of a reconstruction by how long threads that wait keep their core."""
-    r = json.loads((RESULTS / "waiting_threads.json").read_text())
-    places = (r["alone"]["seconds"], r["beside_busy_processes"]["seconds"])
+    quiet, crowded = (
+        json.loads((RESULTS / f"{name}.json").read_text())
+        for name in ("waiting_threads_quiet", "waiting_threads")
+    )
+    beside = "beside_busy_processes"
+    places = (quiet["alone"], quiet[beside], crowded[beside])
+    loads = " | ".join("load {:.0f} to {:.0f}".format(*place["load"]) for place in places)
     lines = [
-        f"{r['cells']} cells x {r['samples']} samples, {r['rounds']} rounds in turns; "
-        "medians (lowest to highest).",
+        f"{quiet['cells']} cells x {quiet['samples']} samples, {quiet['rounds']} and {crowded['rounds']} "
+        "rounds in turns; medians (lowest to highest), in seconds.",
         "",
-        "| setting | alone, s | beside two busy processes, s |",
-        "| --- | ---: | ---: |",
+        "| | alone | beside two busy processes | beside two, and much else |",
+        "| --- | ---: | ---: | ---: |",
+        f"| | {loads} |",
     ]
-    for setting in places[0]:
-        found = [place[setting] for place in places]
+    for setting in quiet["alone"]["seconds"]:
+        found = [place["seconds"][setting] for place in places]
         told = (f"{one['median']:.2f} ({one['low']:.2f} to {one['high']:.2f})" for one in found)
         lines.append(f"| {setting} | {' | '.join(told)} |")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-SPIN_COUNT = 2000
+SPIN_COUNT = 10_000
 """How often a thread of GNU's OpenMP looks for work before it sleeps.
 
 By default it looks 300,000 times, many milliseconds in which it keeps a core from whom it waits for;
@@ -15,7 +15,7 @@ benchmarks/waiting_threads.py measures what that costs.
 def bound_spinning() -> None:
     """Have waiting threads sleep soon, unless the environment says how they wait; before torch is imported.
 
-    Two threads on two cores that others use too take a small part of the time; alone they lose a few percent.
+    On cores that others use too, threads take a part of the time; alone they lose nothing measurable.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))

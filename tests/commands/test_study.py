@@ -12,7 +12,9 @@ def test_bad_input_is_told(phantom_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     assert_told(dispr("study", tmp_path / "none", "--out", out), "none")
     assert_told(dispr("study", phantom_folder, "--out", out, "--folds", 1), "--folds")
-    assert_told(dispr("study", phantom_folder, "--out", out, "--weights-dir", tmp_path), "without weights of folds")
+    assert_told(
+        dispr("study", phantom_folder, "--out", out, "--weights-dir", tmp_path), "without weights of folds"
+    )
     assert_told(
         dispr("study", phantom_folder, "--out", out / "2", "--labels", tmp_path / "none.csv"), "none.csv"
     )
