@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("local/phantom_study"))
     parser.add_argument("--large", type=int, default=LARGE_COUNT, help="cells of the large class")
     parser.add_argument("--samples", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--folds", type=int, default=5)
