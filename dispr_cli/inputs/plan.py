@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +19,7 @@ from dispr_cli.inputs.layouts import find_pairs
 from dispr_cli.inputs.packed import Packed
 from dispr_cli.inputs.pairing import LeftOut, Note, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
+from dispr_cli.inputs.reading_ahead import as_threads_pay, in_order
 from dispr_cli.inputs.settings import InputSettings, Plane, with_choice
 from dispr_cli.inputs.stamps import stamp_of_files
 
@@ -120,7 +119,7 @@ def plan_cells(
     settings
         How to read; the defaults if None.
     threads
-        Files looked at at the same time.
+        Files looked at at the same time, where that pays.
     masks
         A file or a folder of masks; None if they are to be found by their names beside the images.
 
@@ -145,7 +144,7 @@ def plan_cells(
     def found() -> Iterator[CellRef]:
         starts = range(0, len(pairing.pairs), _PAIRS_AT_ONCE)
         groups = (pairing.pairs[start : start + _PAIRS_AT_ONCE] for start in starts)
-        for group in _in_order(scan, groups, threads, ahead=8):
+        for group in as_threads_pay(scan, groups, threads, ahead=8):
             for scanned in group:
                 left_out.extend(scanned.left_out)
                 notes.extend(scanned.notes)
@@ -217,24 +216,7 @@ def read_cells(
         except CellError as error:
             return index, error
 
-    yield from _in_order(read, range(len(refs)) if indices is None else indices, threads, ahead)
-
-
-def _in_order(
-    work: Callable[[_Given], _Made], items: Iterable[_Given], threads: int, ahead: int
-) -> Iterator[_Made]:
-    waiting: deque[Future[_Made]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="dispr-read") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from in_order(read, range(len(refs)) if indices is None else indices, threads, ahead)
 
 
 def _read(
