@@ -19,7 +19,7 @@ from dispr_cli.inputs.layouts import find_pairs
 from dispr_cli.inputs.packed import Packed
 from dispr_cli.inputs.pairing import LeftOut, Note, Pair
 from dispr_cli.inputs.pixel_size import PixelSize, choose_pixel_size
-from dispr_cli.inputs.reading_ahead import as_threads_pay, in_order
+from dispr_cli.inputs.reading_ahead import as_threads_pay, by_threads
 from dispr_cli.inputs.settings import InputSettings, Plane, with_choice
 from dispr_cli.inputs.stamps import stamp_of_files
 
@@ -216,7 +216,7 @@ def read_cells(
         except CellError as error:
             return index, error
 
-    yield from in_order(read, range(len(refs)) if indices is None else indices, threads, ahead)
+    yield from by_threads(read, range(len(refs)) if indices is None else indices, threads, ahead)
 
 
 def _read(

@@ -1,13 +1,14 @@
-"""Work on files in order, some ahead of the one that is asked for, by as many threads as pay."""
+"""Read files in order, some ahead of the one that is asked for, by threads where they pay."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
+
+from dispr_cli.ordered_work import in_order
 
 LONG_SECONDS = 0.1
 """Work that takes longer decodes large images, which leaves the interpreter to others meanwhile."""
@@ -16,22 +17,12 @@ _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
 
-def in_order(
+def by_threads(
     work: Callable[[_Given], _Made], items: Iterable[_Given], threads: int, ahead: int
 ) -> Iterator[_Made]:
     """Yield what becomes of each item, in their order, with at most `ahead` of them begun."""
-    waiting: deque[Future[_Made]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="dispr-read") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from in_order(work, items, pool, ahead)
 
 
 def as_threads_pay(
@@ -49,4 +40,4 @@ def as_threads_pay(
         seconds, worked = time.perf_counter() - seconds, time.thread_time() - worked
         pays = seconds > 2 * worked or seconds > LONG_SECONDS
         yield made
-    yield from in_order(work, left, threads, ahead) if pays else map(work, left)
+    yield from by_threads(work, left, threads, ahead) if pays else map(work, left)

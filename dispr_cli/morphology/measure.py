@@ -7,12 +7,11 @@ with the parts that are missing. Memory holds one unit, however many shapes ther
 from __future__ import annotations
 
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -29,6 +28,7 @@ from dispr_cli.morphology.table import (
     schema_of,
     write_table,
 )
+from dispr_cli.ordered_work import in_order
 from dispr_cli.shape.features.planar import PLANAR_FEATURES, measure_plane
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
 from dispr_cli.volumes.durable import explained, remove_partial_files, replace_bytes, replaced
@@ -36,9 +36,6 @@ from dispr_cli.volumes.durable import explained, remove_partial_files, replace_b
 SUFFIXES = (".parquet", ".csv")
 AHEAD = 4
 """Shapes read ahead of the one that is waited for, for each thread."""
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 class FeatureEvents(Protocol):
@@ -141,23 +138,6 @@ def _measured(
         problem = row.status.removeprefix(FAILED) if row.status.startswith(FAILED) else None
         events.measured(row.cell, problem)
         yield row
-
-
-def in_order(
-    work: Callable[[Given], Made], items: Iterable[Given], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Made]:
-    """Work on items side by side and yield the results in order, at most ``ahead`` of them waiting."""
-    waiting: deque[Future[Made]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[int, int]:

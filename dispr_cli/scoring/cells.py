@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.truth import TruthVolume
+from dispr_cli.ordered_work import in_order
 from dispr_cli.scoring.matching import ComparedMethod, Match
 from dispr_cli.scoring.truths import GridTruth, Truths, truth_on_grid
 from dispr_cli.shape.calibration import VoxelReliability
@@ -82,18 +82,9 @@ def score_cells(
         except DisprError as error:
             return cell, error
 
-    waiting: deque[Future[ScoredCell | tuple[str, DisprError]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="dispr-score")
-    try:
-        for cell in match.cells:
-            waiting.append(pool.submit(work, cell))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        # After Ctrl-C only the cells in hand are waited for.
-        pool.shutdown(cancel_futures=True)
+    # After Ctrl-C only the cells in hand are waited for.
+    with ThreadPoolExecutor(threads, thread_name_prefix="dispr-score") as pool:
+        yield from in_order(work, match.cells, pool, 2 * threads + 1)
 
 
 def score_cell(match: Match, truths: Truths, measuring: Measuring, cell: str) -> ScoredCell:

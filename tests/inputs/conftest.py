@@ -91,3 +91,17 @@ def pairs(tmp_path: Path, save, crop):
         return tmp_path / "cells"
 
     return write
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    """A folder of empty files: pairing looks at names alone."""
+
+    def make(*names: str) -> Path:
+        for name in names:
+            path = tmp_path / "data" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / "data"
+
+    return make

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from dispr_cli.errors import CellError, ConfigError, InputError
+from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_method
 from dispr_cli.morphology import sources
-from dispr_cli.morphology.measure import in_order, measure_to_table
+from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, facts_file, read_table
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
@@ -233,20 +233,6 @@ def test_bad_input_is_told(tmp_path: Path, volumes: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(InputError, match="dispr features"):
         read_table(tmp_path / "t.parquet")
-
-
-def test_in_order_yields_in_order_and_an_error_where_it_belongs() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    def work(item: int) -> int:
-        if item == 7:
-            raise CellError("seven")
-        return item * item
-
-    with ThreadPoolExecutor(3) as pool:
-        assert list(in_order(work, range(7), pool, 2)) == [item * item for item in range(7)]
-        with pytest.raises(CellError, match="seven"):
-            list(in_order(work, range(20), pool, 4))
 
 
 def test_facts_nested_too_deep_are_told(tmp_path: Path) -> None:

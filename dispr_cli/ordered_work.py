@@ -1,0 +1,41 @@
+"""Work by the threads of a pool, its results in the order of what they were made of."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+
+
+def in_order(
+    work: Callable[[_Given], _Made], items: Iterable[_Given], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[_Made]:
+    """Yield what becomes of each item, in their order.
+
+    Parameters
+    ----------
+    work
+        What is done with an item; an error is raised where its result would have come.
+    items
+        Taken when their turn comes.
+    pool
+        Whose threads do it.
+    ahead
+        At most so many items are begun and not yet asked for; those not begun when nobody asks any more
+        never are.
+    """
+    waiting: deque[Future[_Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
