@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -27,10 +29,27 @@ def test_an_error_comes_where_its_item_does() -> None:
             next(made)
 
 
-def test_no_more_is_begun_than_was_asked_for() -> None:
+def test_items_are_taken_as_they_are_asked_for_and_none_is_begun_after() -> None:
+    taken: list[int] = []
     begun: list[int] = []
-    with ThreadPoolExecutor(2) as pool:
-        made = in_order(begun.append, range(100), pool, 5)
-        next(made)
-        made.close()  # type: ignore[attr-defined]
-    assert len(begun) <= 5
+    gate = Event()
+
+    def items() -> Iterator[int]:
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if item > 0:
+            gate.wait(30)
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            made = in_order(work, items(), pool, 5)
+            next(made)
+            assert taken == [0, 1, 2, 3, 4]
+            made.close()  # type: ignore[attr-defined]
+        finally:
+            gate.set()
+    assert set(begun) <= {0, 1}

@@ -125,6 +125,22 @@ def test_a_file_changed_in_place_is_noticed(
         run(day, out)
 
 
+def test_another_plane_in_the_manifest_is_noticed(day: Path, tmp_path: Path) -> None:
+    plane = tifffile.imread(day / "g.tif")
+    planes = np.stack([plane, plane.max() - plane])
+    tifffile.imwrite(day / "stack.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    manifest, out = tmp_path / "cells.csv", tmp_path / "out.zarr"
+
+    def choose(plane: int) -> Path:
+        manifest.write_text(f"image,mask,plane\n{day}/stack.tif,{day}/g_mask.tif,{plane}\n")
+        return manifest
+
+    run(choose(0), out)
+    run(choose(0), out)
+    with pytest.raises(StoreError, match="--overwrite"):
+        run(choose(1), out)
+
+
 def test_files_that_only_look_new_are_compared_once(
     day: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
