@@ -76,10 +76,11 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
 
     wanted = contents(place.run(place.folder / "calm-dask.zarr", method=StubMethod(SECONDS_PER_CELL)))
     dask.config.set({"distributed.deploy.lost-worker-timeout": "2s"})
-    with distributed.LocalCluster(
+    local_cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL, memory_limit=0,
-    ) as cluster:  # fmt: skip
+    )  # fmt: skip
+    with local_cluster as cluster, _replaced(cluster):
         address = cluster.scheduler_address
 
         def run(out: Path) -> Progress:
@@ -98,7 +99,6 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
                 else:
                     killed = _kill_a_worker_during(cluster, lambda: run(out), moment, chance)
                 moments.append(f"killed a {victim}" if killed else TOO_LATE)
-                cluster.scale(2)
                 span /= 2  # As above.
             pending = run(out).pending
             lost = "cells are pending after the resume" if pending else what_is_lost(out, wanted)
@@ -106,6 +106,24 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
             return moments, lost
 
         yield trial
+
+
+@contextmanager
+def _replaced(cluster: Any, every: float = 1.0) -> Iterator[None]:
+    """Replace workers that are gone for good, killed while they started, as a cluster's manager does."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(every):
+            cluster.scale(2)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
 
 
 def _killed_giver(place: Bench, out: Path, address: str, seconds: float) -> bool:
@@ -130,8 +148,6 @@ def _kill_a_worker_during(
     hit = threading.Event()
 
     def kill() -> None:
-        # As a cluster's manager does: what is gone for good, killed while it started, is replaced.
-        cluster.scale(2)
         processes = [worker.process for worker in cluster.workers.values() if worker.process is not None]
         chosen = chance.choice(processes) if processes else None
         if chosen is not None and chosen.pid is not None:
