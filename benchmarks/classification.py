@@ -1,6 +1,6 @@
 """What features of true 3D shapes and of 2D images tell about classes of real cells, by set of features.
 
-    python benchmarks/classification.py ../shared/data/rbc --out benchmarks/results/classification.json
+    python -m benchmarks.classification ../shared/data/rbc --out benchmarks/results/classification.json
 
 Measures the cells (or reads --table, made by ``dispr features``), then tests sets of features on repeated
 stratified folds: those of the published notebooks, the further ones, a few simple ones of each kind, all.

@@ -1,6 +1,6 @@
 """How well our descriptor of shapes on spheres agrees with the published one, on the cells that have both.
 
-    python benchmarks/descriptor_agreement.py ../shared/data/rbc ../shared/data/rbc_descriptors/train.npz
+    python -m benchmarks.descriptor_agreement ../shared/data/rbc ../shared/data/rbc_descriptors/train.npz
 
 The published descriptors (Simionato et al. 2021) come without the volumes of most cells; shapes predicted
 here could only stand beside them if both descriptors of one cell were nearly the same. So: how both

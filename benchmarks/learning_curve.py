@@ -127,12 +127,14 @@ def main() -> None:
             start = name.rstrip("0123456789")
             print(trained(start, int(name.removeprefix(start))), flush=True)
         return
-    results = [{"start": "phantoms", "cells": 0, "scores": scored(first, tried, device)}]
+    results: list[dict[str, Any]] = [
+        {"start": "phantoms", "cells": 0, "scores": scored(first, tried, device)}
+    ]
     for start, size in RUNS:
         out = trained(start, size)
-        result = {"start": start, "cells": size, "scores": scored(load_denoiser(out), tried, device)}
-        results.append(result)
-        means = {key: round(result["scores"][key]["mean"], 3) for key in SHOWN}
+        scores = scored(load_denoiser(out), tried, device)
+        results.append({"start": start, "cells": size, "scores": scores})
+        means = {key: round(scores[key]["mean"], 3) for key in SHOWN}
         print(start, size, means, flush=True)
     facts = {
         "torch": torch.__version__,

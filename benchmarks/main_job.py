@@ -1,6 +1,6 @@
 """Time the main job: cells of a folder x 5 samples, seconds per cell, peak memory, ratio to DISPR-2022.
 
-    python benchmarks/main_job.py CELLS_DIR --out benchmarks/results/main_job.json
+    python -m benchmarks.main_job CELLS_DIR --out benchmarks/results/main_job.json
 
 The command runs as a process of its own, as a user runs it. DISPR-2022 takes 789 GFLOP x 1000 steps per
 sample and 11.2 s per step on two (faster) cores, a figure quoted and not measured here; ours is counted by
@@ -66,7 +66,7 @@ def main() -> None:
     steps = SamplerConfig().num_steps
     ours = args.samples * (encoder + steps * call)  # each sample is of its own orientation of the cell
     result = {
-        "command": "python benchmarks/main_job.py CELLS_DIR",
+        "command": "python -m benchmarks.main_job CELLS_DIR",
         "machine": {"cpu": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,

@@ -1,6 +1,6 @@
 """Make the phantom cells that ship with the package (seed 2; the shipped weights never saw it).
 
-python benchmarks/make_demo_cells.py dispr_cli/demo_cells
+python -m benchmarks.make_demo_cells dispr_cli/demo_cells
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""Measure how far the weights can be trusted, and write what ``dispr reconstruct`` says of it.
 
-    python benchmarks/measure_trust.py local/rbc.npz --weights local/folds \
+    python -m benchmarks.measure_trust local/rbc.npz --weights local/folds \
         --for dispr_cli/weights/dispr.safetensors --non-cells FIELDS_OF_VIEW
 
 Each of the 108 cells is drawn by the network that never saw it. Intervals, and what training cells look like,
@@ -71,13 +71,13 @@ def draw(cells: TrainingCells, args: argparse.Namespace, sampler: SamplerConfig)
         found.append(measure(samples, cells.occupancy(index)))
         print(f"{index + 1} of {len(cells)}", flush=True)
     drawn = {name: np.stack([cell[name] for cell in found]) for name in found[0]}
-    np.savez_compressed(kept, key=key, **drawn)
+    np.savez_compressed(kept, allow_pickle=False, key=np.array(key), **drawn)
     return drawn
 
 
 def measure(samples: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """All numbers of one cell."""
-    inside, one = voxel_reliability(samples[:VOTERS], truth), voxel_reliability(samples[:1], truth)
+    inside, one = (voxel_reliability(list(samples[:some]), truth) for some in (VOTERS, 1))
     return {
         "volume": (samples > 127).sum((1, 2, 3)).astype(float),
         "surface": np.array([unmeshed_area(sample) for sample in samples]),

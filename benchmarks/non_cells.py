@@ -23,7 +23,7 @@ def drawn_non_cells(real: Sequence[Cell], count: int, seed: int) -> dict[str, li
     rng = np.random.default_rng(seed)
 
     def some() -> Cell:
-        return real[rng.integers(len(real))]
+        return real[int(rng.integers(len(real)))]
 
     kinds: dict[str, Callable[[], Pair]] = {
         "noise in a cell's outline": lambda: (rng.random((GRID, GRID)), some().mask),

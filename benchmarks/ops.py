@@ -1,6 +1,6 @@
 """Times the fused operations beside eager PyTorch and torch.compile, and beside the machine's own limits.
 
-    python benchmarks/ops.py [--threads 2] [--device cpu]
+    python -m benchmarks.ops [--threads 2] [--device cpu]
 
 Prints a table and writes benchmarks/results/ops-<machine>.json. Ratios hold on a busy machine too, since all
 that is compared runs in turns; times and rates hold there with --threads 1, where CPU time is taken.
@@ -86,7 +86,7 @@ def _other_rows(device: torch.device) -> Iterator[OpTiming]:
             for shape in network_shapes(config, batch):
                 yield time_convolution(shape, dtype)
             yield from time_projections(config, batch, dtype)
-    yield time_noise(batch, device)
+        yield time_noise(batch)
 
 
 def _line(row: OpTiming) -> str:

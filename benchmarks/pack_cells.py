@@ -1,8 +1,8 @@
 """Pack training cells into one .npz that ``train_folds.py`` reads and that is small enough to carry to a GPU.
 
-    python benchmarks/pack_cells.py real CELLS_DIR local/rbc.npz
-    python benchmarks/pack_cells.py phantoms 6000 local/phantoms.npz --seed 1
-    python benchmarks/pack_cells.py phantoms 3600 local/unseen.npz --classes discocyte,stomatocyte
+    python -m benchmarks.pack_cells real CELLS_DIR local/rbc.npz
+    python -m benchmarks.pack_cells phantoms 6000 local/phantoms.npz --seed 1
+    python -m benchmarks.pack_cells phantoms 3600 local/unseen.npz --classes discocyte,stomatocyte
 
 The seed of the phantoms is not 0, which the shipped demonstration cells use.
 """

@@ -1,6 +1,6 @@
 """How far is each part of the main job from this machine's limits: ``dispr bench``, kept as JSON.
 
-    python benchmarks/parts.py [--device cuda] [--threads 2] [--roofline out.png]
+    python -m benchmarks.parts [--device cuda] [--threads 2] [--roofline out.png]
 
 Writes benchmarks/results/bench-<machine>.json, from which benchmarks/tables.py makes the tables.
 """

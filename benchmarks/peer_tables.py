@@ -1,7 +1,7 @@
 """Keep what ``dispr benchmark-peers`` found, and write its tables.
 
     dispr benchmark-peers CELLS_DIR OUT --methods ... --weights dispr=FOLDS --weights shapr=FOLDS
-    python benchmarks/peer_tables.py OUT/evaluation/summary.json peers --weights dispr=FOLDS ...
+    python -m benchmarks.peer_tables OUT/evaluation/summary.json peers --weights dispr=FOLDS ...
 
 The second line writes ``benchmarks/results/peers.json``, with what the weights say of their training;
 ``benchmarks/tables.py`` makes the tables of docs/benchmarks.md from it.
@@ -205,7 +205,7 @@ def pairs_table(name: str, ours: str = OURS) -> str:
 
 def peer_tables() -> dict[str, str]:
     """Tables of docs/benchmarks.md by their marks, of the results that are there."""
-    tables = {}
+    tables: dict[str, str] = {}
     for name in ("peers",):
         if (RESULTS / f"{name}.json").exists():
             tables |= {name: scores_table(name), f"{name}_pairs": pairs_table(name)}

@@ -1,6 +1,6 @@
 """Do phantoms look like real cells? Prints statistics of both, class by class, and keeps them as JSON.
 
-    python benchmarks/phantom_statistics.py --cells 40
+    python -m benchmarks.phantom_statistics --cells 40
 
 Real cells are read from ../shared/data/rbc, and left out where that folder is absent.
 """

@@ -79,7 +79,7 @@ def measure(kept: list[Measured], args: argparse.Namespace) -> bool:
         phantom = numbered_phantom(kind, number, args.seed)
         cell, size = as_read(phantom), phantom.voxel_size_um
         drawn = method.reconstruct([cell], args.samples, args.seed)[0] if own in filled else []
-        row = {"name": phantom.name, "class": own, "truth": measure_shape(phantom.volume, size)}
+        row: Measured = {"name": phantom.name, "class": own, "truth": measure_shape(phantom.volume, size)}
         row["plane"] = measure_plane(cell.image, cell.mask, size)
         row["predicted"] = [measure_shape(volume, size) for volume in drawn]
         kept.append(row)

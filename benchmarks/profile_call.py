@@ -1,6 +1,6 @@
 """Where does a call of the denoiser spend its time? Every operation's own share, from PyTorch's profiler.
 
-    python benchmarks/profile_call.py [--device cpu] [--precision bf16] [--threads 1] [--batch 5]
+    python -m benchmarks.profile_call [--device cpu] [--precision bf16] [--threads 1] [--batch 5]
 
 On CUDA the time is that of kernels on the device. Nothing is written.
 """

@@ -1,6 +1,6 @@
 """Draw the README's picture: real cells of fold 0, reconstructed by the network that never saw them.
 
-python benchmarks/readme_picture.py CELLS_DIR local/folds/fold0.safetensors docs/real_cells.png
+python -m benchmarks.readme_picture CELLS_DIR local/folds/fold0.safetensors docs/real_cells.png
 """
 
 from __future__ import annotations

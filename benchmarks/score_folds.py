@@ -1,6 +1,6 @@
 """Score the five held-out twins of the shipped denoiser on the real cells they never saw.
 
-    python benchmarks/score_folds.py CELLS.npz --weights local/folds --steps 1,2,4,6,8 --spreads 0,0.5,1,2
+    python -m benchmarks.score_folds CELLS.npz --weights local/folds --steps 1,2,4,6,8 --spreads 0,0.5,1,2
 
 Every cell is reconstructed by the network of its own fold. Writes ``benchmarks/results/folds.json``: means
 over cells with 95 % bootstrap intervals, for each number of steps (at the spread of the weights) and each

@@ -27,7 +27,6 @@ from benchmarks.volume_scores import draw, mean_scores
 from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, join_cells, load_cells
-from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.resumable_run import Progress
 from dispr_cli.diffusion.training import Trainer
 from dispr_cli.study.folds import assign_folds
@@ -84,7 +83,7 @@ def run_recipe(
     wanted = int(recipe["scores"])
     started, done = time.monotonic(), 0
 
-    def observe(progress: Progress, average: VolumeDenoiser) -> None:
+    def observe(progress: Progress) -> None:
         nonlocal done
         due = progress.examples * wanted // progress.total
         if due <= done and progress.examples < progress.total:
@@ -93,7 +92,7 @@ def run_recipe(
         found: dict[str, Any] = {"loss": round(progress.loss, 4)}
         if held is not None:
             for steps in args.steps:
-                volumes = draw(average, held, SamplerConfig("ddpm", steps), args.samples, device)
+                volumes = draw(trainer.average, held, SamplerConfig("ddpm", steps), args.samples, device)
                 found[f"steps{steps}"] = mean_scores(volumes, held)
         row = {
             "name": name,

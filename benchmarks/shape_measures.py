@@ -1,6 +1,6 @@
 """Time the shape measures beside trimesh, scikit-image and SciPy on real cells.
 
-    python benchmarks/shape_measures.py ../shared/data/rbc/obj --out benchmarks/results/shape_measures.json
+    python -m benchmarks.shape_measures ../shared/data/rbc/obj --out benchmarks/results/shape_measures.json
 
 Both sides measure the same surface of the same cell in one process, one after the other, each from the bare
 mesh; the ratio is the median over cells of their CPU times, which a busy machine disturbs least. Values are

@@ -1,6 +1,6 @@
 """Write the tables of docs/benchmarks.md and of the model card from benchmarks/results.
 
-python benchmarks/tables.py
+python -m benchmarks.tables
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kernel_tables import kernel_tables
-from peer_tables import peer_tables
-
+from benchmarks.kernel_tables import kernel_tables
+from benchmarks.peer_tables import peer_tables
 from dispr_cli.config import QUALITIES
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
 

@@ -12,7 +12,7 @@ say() { echo "[$SECONDS s] $*"; }
 peers() { # methods, more options
   local methods=$1
   shift
-  "$PYTHON" benchmarks/train_peers_gpu.py "$cells" --work "$work/peers" --out "$work/packed" --methods "$methods" "$@"
+  "$PYTHON" -m benchmarks.train_peers_gpu "$cells" --work "$work/peers" --out "$work/packed" --methods "$methods" "$@"
 }
 
 folds() { # stages, seconds of a stage, more options

@@ -1,6 +1,6 @@
 """Train SHAPR, SHAPR + topology and DISPR of 2022 on each fold of the real cells in minutes of one GPU.
 
-    python benchmarks/train_peers_gpu.py CELLS.npz --phantoms PHANTOMS.npz --work WORK --out OUT
+    python -m benchmarks.train_peers_gpu CELLS.npz --phantoms PHANTOMS.npz --work WORK --out OUT
 
 SHAPR's ten trainings (method x fold) run first, side by side in processes of their own. DISPR-2022 learns
 from phantoms, which hold no real cell, so that this stage serves all folds; then from the real cells of each

@@ -1,8 +1,8 @@
 """Train SHAPR, or SHAPR with the topological loss, on each fold of the real cells.
 
-    python benchmarks/train_shapr.py CELLS.npz --out PEERS/shapr
-    python benchmarks/train_shapr.py CELLS.npz --out PEERS/shapr-topo --topology --start PEERS/shapr
-    python benchmarks/train_shapr.py CELLS.npz --out PEERS/shapr-phantoms --phantoms PHANTOMS.npz
+    python -m benchmarks.train_shapr CELLS.npz --out PEERS/shapr
+    python -m benchmarks.train_shapr CELLS.npz --out PEERS/shapr-topo --topology --start PEERS/shapr
+    python -m benchmarks.train_shapr CELLS.npz --out PEERS/shapr-phantoms --phantoms PHANTOMS.npz
 
 Writes ``fold0.safetensors`` to ``fold4.safetensors``; resumable. With ``--start`` the topological loss comes
 in the end only, from the network of the same fold, which never saw the fold's cells either. With

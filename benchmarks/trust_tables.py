@@ -1,6 +1,6 @@
 """Write the tables of docs/trust.md from ``benchmarks/results/trust.json``.
 
-python benchmarks/trust_tables.py
+python -m benchmarks.trust_tables
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ def main() -> None:
     cells = load_cells(args.cells)
     with np.load(args.drawn, allow_pickle=False) as file:
         drawn, true = np.log(np.median(file["volume"], axis=1)), np.log(file["true_volume"])
-    seen = np.stack([appearance(cells.cell(index)) for index in range(len(cells))])
+    described = (appearance(cells.cell(index)) for index in range(len(cells)))
+    seen = np.stack([numbers for numbers in described if numbers is not None])
     tables = {"network": drawn[:, None], "image": seen, "both": np.column_stack([drawn, seen])}
     print(f"network as it is: {np.abs(np.expm1(drawn - true)).mean():.3f}")
     for table, values in tables.items():

@@ -1,6 +1,6 @@
 """How long OpenMP's threads should spin while they wait, on a machine that is quiet and on one that is not.
 
-    python benchmarks/waiting_threads.py --out benchmarks/results/waiting_threads.json
+    python -m benchmarks.waiting_threads --out benchmarks/results/waiting_threads.json
 
 Every setting is a process that has loaded the network and sleeps until its turn; in turns each reconstructs
 the same synthetic cells, the order changing from round to round: first alone, if root asks for it before
@@ -152,7 +152,7 @@ def main() -> None:
         with crowd(cores):
             crowded = measure(contestants, options.rounds)
     result = {
-        "command": "python benchmarks/waiting_threads.py",
+        "command": "python -m benchmarks.waiting_threads",
         "machine": {"cpu": platform.processor() or platform.machine(), "cores": cores},
         "cells": CELLS,
         "samples": SAMPLES,

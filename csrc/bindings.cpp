@@ -15,13 +15,13 @@ namespace {
 struct OnCpu {
   static constexpr bool reads_float16 = false;
 
-  static void run(const Tensor&, const GroupNormForward& args) { cpu_kernels().group_norm_forward(args, threads); }
-  static void run(const Tensor&, const GroupNormBackward& args) { cpu_kernels().group_norm_backward(args, threads); }
-  static void run(const Tensor&, const AttentionForward& args) { cpu_kernels().attention_forward(args, threads); }
-  static void run(const Tensor&, const ConvolutionForward& args) { cpu_kernels().convolution_forward(args, threads); }
-  static void run(const Tensor&, const PatchProjection& args) { cpu_kernels().patch_projection(args, threads); }
-  static void run(const Tensor&, const LinearRows& args) { cpu_kernels().linear_rows(args, threads); }
-  static void run(const Tensor&, const NormalNoise& args) { cpu_kernels().normal_noise(args, threads); }
+  static void run(const Tensor&, const GroupNormForward& args) { cpu_kernels().group_norm_forward(args, threads()); }
+  static void run(const Tensor&, const GroupNormBackward& args) { cpu_kernels().group_norm_backward(args, threads()); }
+  static void run(const Tensor&, const AttentionForward& args) { cpu_kernels().attention_forward(args, threads()); }
+  static void run(const Tensor&, const ConvolutionForward& args) { cpu_kernels().convolution_forward(args, threads()); }
+  static void run(const Tensor&, const PatchProjection& args) { cpu_kernels().patch_projection(args, threads()); }
+  static void run(const Tensor&, const LinearRows& args) { cpu_kernels().linear_rows(args, threads()); }
+  static void run(const Tensor&, const NormalNoise& args) { cpu_kernels().normal_noise(args, threads()); }
   static void run(const Tensor&, const ConvolutionWeights& args) { run_if_there(cpu_kernels().pack_convolution, args); }
   static void run(const Tensor&, const BriefConvolution& args) { run_if_there(cpu_kernels().convolution_brief, args); }
 
@@ -29,12 +29,16 @@ struct OnCpu {
   static void run_on_torch_threads(int64_t tasks, int64_t grain, Parallel::Body body, void* context) {
     check(torch_parallel_for(0, tasks, grain, body, context), "run a kernel's tasks");
   }
-  static constexpr Parallel threads{run_on_torch_threads};
+  static Parallel threads() {
+    uint32_t count = 1;
+    check(torch_get_num_threads(&count), "say its number of threads");
+    return {run_on_torch_threads, count};
+  }
 
   template <class Args>
   static void run_if_there(void (*kernel)(const Args&, const Parallel&), const Args& args) {
     if (!kernel) throw std::runtime_error("dispr kernels: this instruction set has no convolution in bfloat16");
-    kernel(args, threads);
+    kernel(args, threads());
   }
 };
 

@@ -45,6 +45,7 @@ int32_t aoti_torch_dtype_float32();
 int32_t aoti_torch_dtype_float64();
 int32_t aoti_torch_dtype_int64();
 
+AOTITorchError torch_get_num_threads(uint32_t* out_num_threads);
 AOTITorchError torch_parallel_for(
     int64_t begin, int64_t end, int64_t grain_size, void (*func)(int64_t, int64_t, void*), void* ctx);
 }

@@ -51,8 +51,10 @@ class Cluster:
         self.workers = [self._worker() for _ in range(2)]
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, env=self.environment, start_new_session=True, **quiet)
+        null = subprocess.DEVNULL
+        return subprocess.Popen(
+            command, env=self.environment, start_new_session=True, stdout=null, stderr=null
+        )
 
     def _worker(self) -> subprocess.Popen[bytes]:
         return self._start(*WORKER, self.address)

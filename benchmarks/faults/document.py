@@ -232,10 +232,11 @@ def main() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for mark, make in TABLES.items():
         pattern = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        if pattern.search(text) is None:
+        match = pattern.search(text)
+        if match is None:
             raise SystemExit(f"{DOCUMENT}: has no place for the table '{mark}'")
-        content = make()
-        text = pattern.sub(lambda match, content=content: match[1] + content + match[2], text)
+        begins, ends = match.span()
+        text = text[:begins] + match[1] + make() + match[2] + text[ends:]
     DOCUMENT.write_text(text, encoding="utf-8")
     draw_load()
 

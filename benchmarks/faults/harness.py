@@ -70,7 +70,12 @@ class Bench:
     def run(self, out: Path, part: Part = WHOLE, **options: Any) -> VolumeStore:
         """Reconstruct, as the command does."""
         method = options.pop("method", self.method)
-        settings = {"inputs": InputSettings(), "num_samples": SAMPLES, "seed": SEED, "cells_at_once": 4}
+        settings: dict[str, Any] = {
+            "inputs": InputSettings(),
+            "num_samples": SAMPLES,
+            "seed": SEED,
+            "cells_at_once": 4,
+        }
         return reconstruct_to_store(self.plan, out, method, part=part, **(settings | options))[0]
 
     def create(self, out: Path, shards: int, method: Method | None = None) -> VolumeStore:

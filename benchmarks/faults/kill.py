@@ -47,7 +47,8 @@ def of_parts(place: Bench) -> Trial:
     seconds = _seconds_of(lambda: place.run(place.folder / "timed.zarr"))
 
     def trial(number: int, chance: random.Random) -> tuple[list[str], str | None]:
-        out, count, moments = place.folder / f"{number}" / "out.zarr", chance.randint(1, 3), []
+        out, count = place.folder / f"{number}" / "out.zarr", chance.randint(1, 3)
+        moments: list[str] = []
         parts, span = [Part(index, count) for index in range(1, count + 1)], seconds / count
         while not any(moment != TOO_LATE for moment in moments):
             shutil.rmtree(out, ignore_errors=True)

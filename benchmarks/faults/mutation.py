@@ -7,8 +7,10 @@ import re
 import struct
 import zlib
 
-_NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000)
-_NUMBERS += (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x100000000, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+_NUMBERS = (
+    *(0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000),
+    *(0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x100000000, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF),
+)
 _WORDS = (
     *("", "0", "-1", "1e999", "-1e999", "nan", "inf", "null", "true", "[]", "{}", '"', "'", "\\", "\x00"),
     *("99999999999999999999", "0.1e-400", "../../../../etc/passwd", "/etc/passwd", "/dev/zero", "CON"),

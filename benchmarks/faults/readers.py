@@ -95,12 +95,12 @@ def _read_image(suffix: str) -> Callable[[Path, str, bytes], None]:
     return read
 
 
-def _read_only_mask(name: str) -> Callable[[Path, str, bytes], None]:
+def _read_only_mask(mask: str) -> Callable[[Path, str, bytes], None]:
     def read(folder: Path, _: str, content: bytes) -> None:
         (folder / "a.tif").write_bytes(_IMAGE)
-        (folder / name).write_bytes(content)
+        (folder / mask).write_bytes(content)
         plan = plan_cells(folder, replace(SETTINGS, plane=0))
-        for _, cell in read_cells(plan.cells[:20], replace(SETTINGS, plane=0)):
+        for _number, cell in read_cells(plan.cells[:20], replace(SETTINGS, plane=0)):
             if isinstance(cell, DisprError):
                 check_sentence(cell)
 

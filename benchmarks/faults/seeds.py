@@ -35,7 +35,7 @@ from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.rows import CellRow
 from tests.diffusion.tiny import make_denoiser
 
-STORE = {
+STORE: dict[str, Any] = {
     "num_cells": 3,
     "num_samples": 1,
     "voxel_size_um": 0.2,
@@ -111,7 +111,7 @@ def _pages(pixels: NDArray) -> bytes:
 def pngs() -> list[bytes]:
     """PNG files of many kinds, and JPEG files."""
     plain = grey()
-    found = [
+    found: list[NDArray[Any]] = [
         plain,
         plain.astype(np.uint16) * 257,
         np.stack([plain] * 3, -1),
@@ -119,11 +119,11 @@ def pngs() -> list[bytes]:
         np.stack([plain] * 2, -1),
         mask(),
     ]
-    encoded = [imagecodecs.png_encode(pixels) for pixels in found]
+    encoded = [bytes(imagecodecs.png_encode(pixels)) for pixels in found]
     palette = bytes(range(48)) * 3
     return [
         *encoded,
-        imagecodecs.jpeg8_encode(plain),
+        bytes(imagecodecs.jpeg8_encode(plain)),
         _png(mask() > 0, depth=1, colour=0),
         _png(plain % 48, depth=8, colour=3, chunks=((b"PLTE", palette), (b"tRNS", b"\x00\x80"))),
     ]
@@ -202,7 +202,7 @@ def roi_lists() -> list[bytes]:
     angles = np.linspace(0, 2 * np.pi, 20)
     circle = np.column_stack([24 + 15 * np.cos(angles), 24 + 15 * np.sin(angles)]).astype(np.float32)
     ring = np.array([0, 5, 5, 1, 40, 5, 1, 40, 40, 4, 0, 10, 10, 1, 20, 10, 1, 20, 20, 4], np.float32)
-    box = {"top": 5, "left": 6, "bottom": 30, "right": 40}
+    box: dict[str, Any] = {"top": 5, "left": 6, "bottom": 30, "right": 40}
     regions = [
         ImagejRoi.frompoints(circle, name="cell", position=1),
         ImagejRoi.frompoints(circle.astype(np.int32)),
@@ -232,7 +232,7 @@ def truths() -> list[tuple[str, bytes]]:
     ]
 
 
-def _npy(array: object) -> bytes:
+def _npy(array: Any) -> bytes:
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()

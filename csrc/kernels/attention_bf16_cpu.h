@@ -199,7 +199,7 @@ inline void attention_forward_brief(const AttentionForward& a, const Parallel& p
   pack_qkv(h, parameter(a.qkv_weight), parameter(a.qkv_bias), qkv_panels + 0, biases + 0);
   pack_panels(parameter(a.proj_weight), a.channels, a.channels, outputs / kPanelColumns, h.depth, proj_panels + 0);
 
-  const int64_t together = smaller(a.samples, larger(1, 2 * kSamplesAtOnce / larger(1, h.elements())));
+  const int64_t together = smaller(a.samples, larger(1, kProjectedElements / larger(1, h.elements())));
   const int64_t sample = a.voxels * a.channels, mixed_step = h.tokens * h.depth;
   const int64_t parts = ceil_div(a.voxels, kProjectedTokens), blocks = h.tokens / kSide;
   const Buffer<Bfloat16> qkv(together * h.elements()), mixed(together * mixed_step);

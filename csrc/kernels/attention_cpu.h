@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kTokens = 8 * kRows;  // tokens of one task
 constexpr double kLog2 = 0.69314718055994531;  // scores are exponents of 2, which saves a product in each exponential
+constexpr int64_t kProjectedElements = 1 << 20;  // of queries, keys and values held between the projections
 constexpr int64_t kKeys = 384;          // keys whose scores are held at once
 
 // Where q, k and v of one sample lie. q: token by token. k: panels of kColumns tokens, so that it is the right-hand
@@ -222,7 +223,7 @@ void attention_forward_as(const AttentionForward& a, const Parallel& parallel) {
   pack_outputs<V>(parameter(a.qkv_weight), 3 * a.channels, a.channels, qkv_panels + 0);
   pack_outputs<V>(parameter(a.proj_weight), a.channels, a.channels, proj_panels + 0);
 
-  const int64_t together = smaller(a.samples, larger(1, 2 * kSamplesAtOnce / larger(1, h.elements())));
+  const int64_t together = smaller(a.samples, larger(1, kProjectedElements / larger(1, h.elements())));
   const int64_t blocks = ceil_div(a.voxels, kTokens), sample = a.voxels * a.channels;
   const int64_t mixed_step = sample + kRows * a.channels;  // a tile may read rows past the last token
   const Buffer<T> qkv(together * h.elements()), mixed(together * mixed_step);  // what no token fills, no result uses

@@ -111,7 +111,7 @@ inline void prepare(const GroupNormForward& args, const Cut& cut, int64_t first,
 template <class V, class S>
 void group_norm_forward_as(const GroupNormForward& args, const Parallel& parallel) {
   const Cut cut(args.shape, Lanes<V>::count);
-  const int64_t samples = args.shape.samples, step = cut.samples_at_once();
+  const int64_t samples = args.shape.samples, step = cut.samples_at_once(parallel.threads);
   const Buffer<double> mean(cut.partials()), m2(cut.partials());
   const Affine<ScalarOf<V>> affine(samples * cut.stride);
   const S *x = static_cast<const S*>(args.x), *residual = static_cast<const S*>(args.residual);

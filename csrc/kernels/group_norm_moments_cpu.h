@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kBlock = 4096;          // elements whose deviations are taken from their own mean, in level-1 cache
 constexpr int64_t kTask = 32768;          // elements of one task
-constexpr int64_t kSamplesAtOnce = 1 << 19;  // elements between the two passes, so that pass 2 finds x in cache
+constexpr int64_t kSummed = 256;           // voxels of a channel summed up in one float
+constexpr int64_t kBetweenPasses = 1 << 17;  // elements per thread, so that pass 2 finds x in a level-2 cache
 
 // How a sample is cut. Channels-last: a task is `segment` voxels with all their channels. Contiguous: `segment` voxels
 // of one channel. Rows of per-channel numbers are padded to `stride`, so that whole vectors may be read from them.
@@ -29,7 +30,9 @@ struct Cut {
     work = smaller(segment, larger(1, s.voxels)) * row;
   }
 
-  int64_t samples_at_once() const { return larger(1, kSamplesAtOnce / larger(1, shape.channels * shape.voxels)); }
+  int64_t samples_at_once(int64_t threads) const {
+    return larger(1, threads * kBetweenPasses / larger(1, shape.channels * shape.voxels));
+  }
   int64_t group_size() const { return shape.channels / shape.groups; }
   int64_t voxels_in(int64_t part) const { return smaller(segment, shape.voxels - part * segment); }
   // Where the partial result of (sample, channel, part) stands.
@@ -115,42 +118,62 @@ DISPR_INLINE void join_block(const V* average, const V* deviations, const V* squ
   __builtin_memcpy(m2, before[1], sizeof before[1]);
 }
 
+// Whether in some lane the squares are mostly those of the mean: then what is left of them has few digits.
+template <int N, class V>
+DISPR_INLINE bool far_from_mean(const V* deviations, const V* squares, int64_t rows) {
+  ScalarOf<V> first[N], second[N];
+  __builtin_memcpy(first, deviations, sizeof first);
+  __builtin_memcpy(second, squares, sizeof second);
+  bool far = false;
+  for (int i = 0; i < N; ++i) far = far | (first[i] * first[i] > ScalarOf<V>(0.75) * ScalarOf<V>(rows) * second[i]);
+  return far;
+}
+
 // Moments of each of K vectors of neighbouring channels over the rows of a block, joined into mean and m2. Four sums go
-// on at a time, those of K columns in every fourth, or second, row: none waits for the one before.
+// on at a time, those of K columns in every fourth, or second, row: none waits for the one before. Deviations are taken
+// from the mean of the rows before, or from the first row; if that is far from the block's mean, once more from there.
 template <class V, int K, class S, class Width>
 inline void block_moments(
     const S* x, int64_t rows, int64_t channels, int64_t rows_before, double* mean, double* m2, Width width) {
   using T = ScalarOf<V>;
   constexpr int64_t L = Lanes<V>::count;
   constexpr int R = 4 / K;
-  V sum[K] = {}, deviations[K] = {}, squares[K] = {};
-  const auto of_rows = [&](auto&& use) {
+  T before[K * L];
+  for (int64_t i = 0; i < K * L; ++i) before[i] = rows_before ? T(mean[i]) : T(0);
+  V about[K], deviations[K], squares[K];
+  __builtin_memcpy(about, before, sizeof about);
+  for (int k = 0; k < K && !rows_before; ++k) about[k] = load<V>(x + k * L, width);
+  const auto take = [&] {
+    V firsts[R * K] = {}, seconds[R * K] = {};
+    const auto add = [&](int i, const S* from) {
+      const V d = load<V>(from, width) - about[i % K];
+      firsts[i] += d;
+      seconds[i] += d * d;
+    };
     int64_t r = 0;
     for (; r + R <= rows; r += R)
       DISPR_UNROLL_FULLY
-      for (int i = 0; i < R * K; ++i) use(i, load<V>(x + (r + i / K) * channels + i % K * L, width));
+      for (int i = 0; i < R * K; ++i) add(i, x + (r + i / K) * channels + i % K * L);
     for (; r < rows; ++r)
       DISPR_UNROLL_FULLY
-      for (int k = 0; k < K; ++k) use(k, load<V>(x + r * channels + k * L, width));
-  };
-  const auto join = [](V (&parts)[R * K], V* whole) {
+      for (int k = 0; k < K; ++k) add(k, x + r * channels + k * L);
     DISPR_UNROLL_FULLY
-    for (int i = 0; i < R * K; ++i) whole[i % K] += parts[i];
+    for (int k = 0; k < K; ++k) {
+      deviations[k] = firsts[k];
+      squares[k] = seconds[k];
+    }
+    DISPR_UNROLL_FULLY
+    for (int i = K; i < R * K; ++i) {
+      deviations[i % K] += firsts[i];
+      squares[i % K] += seconds[i];
+    }
   };
-  V sums[R * K] = {};
-  of_rows([&](int i, V v) { sums[i] += v; });
-  join(sums, sum);
-  DISPR_UNROLL_FULLY
-  for (int k = 0; k < K; ++k) sum[k] *= T(1) / T(rows);
-  V firsts[R * K] = {}, seconds[R * K] = {};
-  of_rows([&](int i, V v) {
-    const V d = v - sum[i % K];
-    firsts[i] += d;
-    seconds[i] += d * d;
-  });
-  join(firsts, deviations);
-  join(seconds, squares);
-  join_block<K * L>(sum, deviations, squares, rows, rows_before, mean, m2,
+  take();
+  if (far_from_mean<K * L>(deviations, squares, rows)) {
+    for (int k = 0; k < K; ++k) about[k] += deviations[k] * (T(1) / T(rows));
+    take();
+  }
+  join_block<K * L>(about, deviations, squares, rows, rows_before, mean, m2,
                     [&](int64_t i) { return moments_in_double(x + i, rows, channels); });
 }
 
@@ -158,13 +181,12 @@ inline void block_moments(
 template <class V, class S>
 inline void moments_of_rows(const Cut& cut, const S* x, int64_t rows, double* mean, double* m2) {
   const int64_t channels = cut.shape.channels;
-  for (int64_t r = 0; r < rows; r += cut.block) {
-    const int64_t here = smaller(cut.block, rows - r);
-    const S* from = x + r * channels;
-    for_each_strip<V>(channels, [&](auto strip, int64_t c, auto width) {
-      block_moments<V, decltype(strip)::value>(from + c, here, channels, r, mean + c, m2 + c, width);
-    });
-  }
+  for_each_strip<V>(channels, [&](auto strip, int64_t c, auto width) {
+    for (int64_t r = 0, here; r < rows; r += here) {
+      here = smaller(r ? kSummed : cut.block, rows - r);
+      block_moments<V, decltype(strip)::value>(x + r * channels + c, here, channels, r, mean + c, m2 + c, width);
+    }
+  });
 }
 
 // Contiguous: the moments of a run of `count` neighbouring elements.

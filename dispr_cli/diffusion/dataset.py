@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import numpy as np
 import torch
@@ -74,12 +74,12 @@ class TrainingCells:
         image = torch.from_numpy(self.image[index]).to(device).float() / 255.0
         return Examples(distance[:, None], outline, image)
 
-    def cell(self, index: int) -> Cell:
+    def cell(self, index: SupportsIndex) -> Cell:
         """Image and mask of one cell, as a method takes it."""
         image, name = self.image[index].astype(np.float32) / 255.0, self.names[index]
         return Cell(name, image, self.outline[index] > 0, None, Path(name), None, (0, 0, GRID, GRID), False)
 
-    def occupancy(self, index: int) -> NDArray[np.uint8]:
+    def occupancy(self, index: SupportsIndex) -> NDArray[np.uint8]:
         """Give the true volume of one cell, (64, 64, 64), as a method draws it: its surface is at 127.5."""
         share = self.distance[index].astype(np.float32) / STEPS_PER_VOXEL + 0.5
         return np.asarray(np.round(np.clip(share, 0.0, 1.0) * 255.0), np.uint8)

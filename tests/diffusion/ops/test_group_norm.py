@@ -101,6 +101,22 @@ def test_a_spike_in_the_first_voxel_does_not_spoil_the_variance(instruction_set:
     torch.testing.assert_close(group_norm_silu(x, 2, weight, bias).double(), truth, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("first", [64, 128, 300, 511])
+@pytest.mark.parametrize("inside", [1.0, 1e3, 1e6])
+def test_background_before_the_cell_does_not_spoil_the_variance(
+    first: int, inside: float, instruction_set: str
+) -> None:
+    """Deviations of later voxels are taken from the mean of those before, which says nothing of them."""
+    torch.manual_seed(0)
+    x, weight, bias, *_ = draw((2, 32, 8, 8, 16), torch.float32, channels_last=True)
+    flat = torch.zeros(2, 32, 1024)
+    flat[:, :, first:] = x.flatten(2)[:, :, first:] + inside
+    x = laid_out(flat.view(2, 32, 8, 8, 16), channels_last=True)
+    truth = plain.group_norm_silu(x.double(), 2, *as_float64(weight, bias), 1e-5)[0]
+    theirs = F.silu(F.group_norm(x.contiguous(), 2, weight, bias))
+    assert_law(group_norm_silu(x, 2, weight, bias), theirs, truth, (first, inside))
+
+
 def test_nan_and_infinity_stay_in_their_group(instruction_set: str) -> None:
     for channels_last in (False, True):
         for poison in (float("nan"), float("inf")):
