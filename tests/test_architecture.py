@@ -26,7 +26,7 @@ ALLOWED = {
     "scale": {"errors", "config", "threads", "inputs", "method", "diffusion", "volumes"},
     "morphology": {"errors", "config", "inputs", "ordered_work", "shape", "study", "volumes"},
     "classification": {"errors", "config", "morphology", "report", "shape", "study", "volumes"},
-    "diffusion": {"errors", "config", "inputs", "method"},
+    "diffusion": {"errors", "config", "inputs", "method", "shape"},
     "baselines": {"errors", "config", "inputs", "method", "diffusion"},
 }
 """Rooms of ours that each may import, besides itself; those not named here may import all but commands."""

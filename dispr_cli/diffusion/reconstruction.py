@@ -87,8 +87,8 @@ class DiffusionMethod(MicroBatchedMethod):
         orientation = sample_index % self.sampler.orientations
 
         def observe(sigma: float, x: torch.Tensor, x0: torch.Tensor) -> None:
-            occupancy = to_occupancy(turn_back(x0[0, 0], orientation), self.config.clip_distance)
-            steps.append((sigma, turn_back(x[0, 0], orientation).cpu().numpy(), occupancy.cpu().numpy()))
+            noisy, estimate = (turn_back(field[0, 0], orientation) for field in (x, x0))
+            steps.append((sigma, noisy.cpu().numpy(), self._shapes(estimate[None])[0]))
 
         with self._inference():
             self._sample([cell], self._padded([(0, sample_index)]), seed, observe)
@@ -127,4 +127,13 @@ class DiffusionMethod(MicroBatchedMethod):
         observers = {} if observer is None else {"observer": observer}
         field = sample(denoise, x, self.sigmas, noise, self.sampler, **observers)
         upright = torch.stack([turn_back(f[0], k) for f, (_, k) in zip(field, chosen, strict=True)])
-        return to_occupancy(upright, self.config.clip_distance).cpu().numpy()
+        return self._shapes(upright)
+
+    def _shapes(self, fields: torch.Tensor) -> NDArray[np.uint8]:
+        """Occupancy of (N, D, H, W) fields, without crumbs."""
+        from dispr_cli.shape.crumbs import remove_crumbs  # Compiled by Numba, which a training does without.
+
+        occupancy: NDArray[np.uint8] = to_occupancy(fields, self.config.clip_distance).cpu().numpy()
+        for volume in occupancy:
+            remove_crumbs(volume)
+        return occupancy

@@ -1,4 +1,4 @@
-"""Every number of the documents comes from a script: each still fits the package, and says how it is called."""
+"""Numbers of the documents come from scripts: each fits the package, and says how it is called."""
 
 from __future__ import annotations
 
