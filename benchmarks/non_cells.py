@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.config import GRID
+from dispr_cli.inputs.cell import Cell
 
 Pair = tuple[np.ndarray, np.ndarray]
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from dispr_cli.errors import ConfigError
 
+GRID = 64
+"""Voxels along each axis of a reconstructed volume, and pixels along each side of a crop."""
+
 SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 """Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
 

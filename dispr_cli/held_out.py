@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import WeightsError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 from dispr_cli.method import Method
 from dispr_cli.study.networks import NetworkRecord, network_of
 

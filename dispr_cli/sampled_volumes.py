@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import ConfigError, InputError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 SUFFIX = ".samples.npz"
 DRAWN_BY = ("sampler", "num_steps", "eta", "precision", "snapped", "device")

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.config import GRID
+from dispr_cli.inputs.cell import Cell
 
 
 @dataclass(frozen=True)

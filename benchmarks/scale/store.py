@@ -16,10 +16,11 @@ import numpy as np
 
 from benchmarks.scale.cells import PLACE, many_cells
 from benchmarks.scale.machine import write_result
+from dispr_cli.config import GRID
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.volumes.create import create_or_resume
-from dispr_cli.volumes.layout import GRID, row_file, shard_file
+from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.rows import DONE, CellRow, write_rows
 from dispr_cli.volumes.store import open_store
 

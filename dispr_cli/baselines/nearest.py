@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from dispr_cli.baselines.geometric import to_occupancy
 from dispr_cli.baselines.outline import fill_outline
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import STEPS_PER_VOXEL, TrainingCells
 from dispr_cli.errors import ConfigError, WeightsError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 FORMAT = "dispr-nearest/1"
 ORIENTATIONS = 8

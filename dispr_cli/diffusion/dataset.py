@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.augmentation import Examples
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 STEPS_PER_VOXEL = 10
 """Distances are stored in tenths of a voxel: ±12 voxels fit into int8."""

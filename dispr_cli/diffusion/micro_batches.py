@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.device import choose_autocast
 from dispr_cli.errors import DisprError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 Work = Sequence[tuple[int, int]]
 """Pairs of cell and sample."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import GRID, SamplerConfig
 from dispr_cli.diffusion.checkpoint import Checkpoint
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.device import describe
@@ -20,7 +20,7 @@ from dispr_cli.diffusion.orientation import turn, turn_back
 from dispr_cli.diffusion.representation import to_occupancy
 from dispr_cli.diffusion.sampler import Observer, sample
 from dispr_cli.diffusion.schedule import log_sigmas
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 MICRO_BATCH = {"cpu": 5, "mps": 10, "cuda": 40}
 """Volumes in one call of the network, by device."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.ops.clock import (
@@ -27,7 +28,7 @@ from dispr_cli.diffusion.ops.library import operations_by
 from dispr_cli.diffusion.products import Product, record_products
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.diffusion.sampler import sample
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 NUM_SAMPLES = 5
 """Samples of a cell wherever cells are timed."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dispr_cli.config import DenoiserConfig
+from dispr_cli.config import GRID, DenoiserConfig
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
 from dispr_cli.diffusion.ops import (
     attention_3d,
@@ -25,7 +25,6 @@ from dispr_cli.diffusion.ops import (
     patch_projection,
 )
 
-GRID = 64
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.Conv3d)
 GROUP_CHANNELS = 16
 EPS = 1e-5

@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-GRID = 64
-"""Voxels along each axis of a reconstructed volume, and pixels along each side of a crop."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:

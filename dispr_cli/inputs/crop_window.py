@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dispr_cli.inputs.cell import GRID
+from dispr_cli.config import GRID
 from dispr_cli.inputs.labels import Region
 
 

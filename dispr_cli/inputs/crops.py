@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import CellError
-from dispr_cli.inputs.cell import GRID
 from dispr_cli.inputs.crop_window import Window
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.pixel_size import PixelSize

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.cell import GRID
 from dispr_cli.inputs.ground import ground_label
 from dispr_cli.inputs.label_pieces import notes_on_pieces
 from dispr_cli.inputs.settings import InputSettings

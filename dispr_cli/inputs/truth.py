@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.cell import GRID
 from dispr_cli.inputs.images import read_stack, read_volume
 
 MOST_VOXELS = 512**3

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import CellError
-from dispr_cli.inputs.cell import GRID
 from dispr_cli.inputs.truth import TruthVolume
 
 _EQUAL_SCALE = 0.01

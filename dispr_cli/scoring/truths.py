@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import CellError, ConfigError, DisprError, StoreError
-from dispr_cli.inputs.cell import GRID
 from dispr_cli.inputs.images import read_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import TruthVolume, read_truth_volume

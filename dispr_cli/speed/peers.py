@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import torch
 
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.ops.clock import Run, in_turns
-from dispr_cli.inputs.cell import GRID
 
 
 @dataclass(frozen=True, slots=True)

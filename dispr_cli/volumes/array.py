@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import StoreError
-from dispr_cli.volumes.layout import ARRAY, AXES, GRID, ShardGrid
+from dispr_cli.volumes.layout import ARRAY, AXES, ShardGrid
 from dispr_cli.volumes.shard_bytes import COMPRESSOR, LEVEL
 
 

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-GRID = 64
-"""Voxels along each axis of a volume."""
+from dispr_cli.config import GRID
 
 FOREGROUND = 128
 """The smallest value that counts as inside the cell; the surface lies at 127.5."""

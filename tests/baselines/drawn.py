@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.config import GRID
+from dispr_cli.inputs.cell import Cell
 
 
 def cell_of(mask: NDArray[np.bool_], name: str = "drawn", image: NDArray[np.float32] | None = None) -> Cell:

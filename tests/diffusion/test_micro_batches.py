@@ -10,9 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.errors import DisprError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 IMAGE = np.zeros((GRID, GRID), np.float32)
 CELLS = [

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.volumes.create import create_or_resume
-from dispr_cli.volumes.layout import GRID
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 

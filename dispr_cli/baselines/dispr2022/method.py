@@ -16,11 +16,11 @@ from dispr_cli.baselines.dispr2022.diffusion import Diffusion, make_schedule
 from dispr_cli.baselines.dispr2022.sampling import check_sampler, draw_volumes, tile_condition
 from dispr_cli.baselines.dispr2022.settings import PUBLISHED_SAMPLER
 from dispr_cli.baselines.dispr2022.weights import Dispr2022Weights
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import GRID, SamplerConfig
 from dispr_cli.diffusion.device import describe
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.diffusion.noise import draw_noise, sample_stream
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 MICRO_BATCH = {"cpu": 1, "mps": 1, "cuda": 8}
 """Volumes in one call of the network, by device; a fixed number, lest shapes depend on their neighbours."""

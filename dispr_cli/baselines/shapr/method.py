@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from dispr_cli.baselines.public_weights import read_public_tensors
 from dispr_cli.baselines.shapr.network import ShapeNetwork
 from dispr_cli.baselines.shapr.training import FORMAT, planes_of
+from dispr_cli.config import GRID
 from dispr_cli.diffusion.checkpoint import read_tensors
 from dispr_cli.diffusion.device import describe
 from dispr_cli.errors import WeightsError
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.inputs.cell import Cell
 
 MICRO_BATCH = 4
 """Cells in one pass, always, so that a shape does not depend on the cells beside it."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dispr_cli.config import DenoiserConfig
+from dispr_cli.config import GRID, DenoiserConfig
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.clock import calls_in_turns
 from dispr_cli.diffusion.ops.limits import product_of_matrices
@@ -21,7 +21,6 @@ from dispr_cli.diffusion.ops.timing import (
     time_group_norm,
     timing_of,
 )
-from dispr_cli.inputs.cell import GRID
 
 NOISE_FLOP = 25
 """Operations on a number in ``normal_noise`` after its bits: half a logarithm, a root, sine and cosine."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dispr_cli.inputs.cell import GRID, Cell
+from dispr_cli.config import GRID
+from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.crops import normalise
 from dispr_cli.inputs.phantoms.generate import Phantom
 

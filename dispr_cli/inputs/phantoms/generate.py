@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import GRID
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.phantoms import clusters, shapes
 from dispr_cli.inputs.phantoms.bodies import Draft, bounded_normal
 from dispr_cli.inputs.phantoms.microscope import Optics, draw_optics, expose, photograph, segment
-from dispr_cli.inputs.phantoms.placement import GRID, VOXEL_SIZE_UM, body_occupancy, place
+from dispr_cli.inputs.phantoms.placement import VOXEL_SIZE_UM, body_occupancy, place
 
 T = TypeVar("T", bound=np.generic)
 

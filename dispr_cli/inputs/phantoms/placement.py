@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import GRID
 from dispr_cli.inputs.phantoms import surfaces
 from dispr_cli.inputs.phantoms.bodies import Body, Draft, random_rotation
 
-GRID = 64
 VOXEL_SIZE_UM = 0.172
 MARGIN = 3.0
 """Voxels kept free around a body for the blur of its border."""
