@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
+LEAST_CMAKE = (3, 18)  # as CMakeLists.txt asks for
 MODES = ("auto", "require", "cpu", "cuda", "off")
 COMPILERS = (os.environ.get("CXX", "c++").split()[0], "g++", "clang++")
 
@@ -40,11 +42,20 @@ def _has_compiler() -> bool:
     return platform.system() in ("Linux", "Darwin") and any(shutil.which(name) for name in COMPILERS)
 
 
+def _has_cmake() -> bool:
+    try:
+        answer = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    found = re.search(r"version (\d+)\.(\d+)", answer)
+    return found is not None and (int(found[1]), int(found[2])) >= LEAST_CMAKE
+
+
 def _build_tools() -> list[str]:
     """Name the packages that supply CMake, and something for it to drive, where the machine has none."""
     if _mode() == "off" or not _has_compiler():
         return []
-    missing = [] if shutil.which("cmake") else ["cmake>=3.18"]
+    missing = [] if _has_cmake() else [f"cmake>={'.'.join(map(str, LEAST_CMAKE))}"]
     return missing if shutil.which("ninja") or shutil.which("make") else [*missing, "ninja"]
 
 

@@ -25,8 +25,8 @@ def in_order(
     pool
         Whose threads do it.
     ahead
-        At most so many items are begun and not yet asked for; those not begun when nobody asks any more
-        never are.
+        At most so many items are begun and not yet asked for. When the caller stops asking, no further item
+        is begun.
     """
     waiting: deque[Future[_Made]] = deque()
     try:
