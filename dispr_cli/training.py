@@ -61,6 +61,7 @@ def train_on_folder(
     from dispr_cli.diffusion.checkpoint import check_writable
     from dispr_cli.diffusion.folder import read_training_cells
     from dispr_cli.diffusion.processes import launched
+    from dispr_cli.diffusion.trained_grid import TrainedGrid
 
     if method not in TRAINED:
         raise ConfigError(f"--method {method} is not trained; those that are: {', '.join(TRAINED)}")
@@ -72,6 +73,8 @@ def train_on_folder(
     cells = read_training_cells(
         data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
     )
+    if (grid := TrainedGrid.of(cells.voxel_sizes_um)) is not None:
+        events.message(grid.consequence())
     fraction = values.get("validation_fraction", TrainingConfig().validation_fraction)
     held = split_held_out(cells.names, fraction)
     learned = cells.select(np.flatnonzero(~held))

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from dispr_cli.commands.options import INPUT
+from dispr_cli.inputs.settings import GRID_VOXEL_SIZE_UM
 
 PixelSize = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it at run time
@@ -52,6 +53,14 @@ Scale = Annotated[
         "--scale",
         help="auto, physical (one voxel size) or fit (each cell to the size of the training cells).",
         metavar="KIND",
+        rich_help_panel=INPUT,
+    ),
+]
+GridVoxelSize = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--grid-voxel-size",
+        help=f"Side of the network's voxels in um ({GRID_VOXEL_SIZE_UM}, or what the weights record).",
         rich_help_panel=INPUT,
     ),
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
 from dispr_cli.errors import DisprError, InputError
 from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.plan import plan_cells, read_cells
+from dispr_cli.inputs.plan import CellRef, plan_cells, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import read_truth
 
@@ -35,14 +35,16 @@ def read_training_cells(
     InputError
         If no cell with a ground truth is left.
     """
+    settings = settings or InputSettings()
     plan = plan_cells(folder, settings)
-    names, packed = [], []
+    names, packed, sizes = [], [], []
     for index, cell in read_cells(plan.cells, settings):
         try:
             if not isinstance(cell, Cell):
                 raise cell
             packed.append(pack_cell(cell.image, cell.mask, truth_of(cell)))
             names.append(cell.name)
+            sizes.append(_grid_of(plan.cells[index], settings))
         except DisprError as error:
             skipped(plan.cells[index].name, error)
     if not names:
@@ -51,7 +53,14 @@ def read_training_cells(
             "beside image/ and mask/ with a 64 x 64 x 64 volume of the same name for each cell."
         )
     distance, outline, image = (np.stack(arrays) for arrays in zip(*packed, strict=True))
-    return TrainingCells(tuple(names), distance, outline, image)
+    return TrainingCells(tuple(names), distance, outline, image, tuple(sizes))
+
+
+def _grid_of(ref: CellRef, settings: InputSettings) -> float | None:
+    """Voxel size that lays this cell on the grid where it lay in the training."""
+    # A cell that was scaled into the field has a voxel size of its own, and will again.
+    known = ref.voxel_size_um is not None
+    return settings.grid_voxel_size_um if known and ref.scaled == "fit" else ref.voxel_size_um
 
 
 def truth_of(cell: Cell) -> NDArray[np.uint8]:
