@@ -23,7 +23,7 @@ ALLOWED = {
     "shape": {"errors", "config"},
     "report": {"errors", "config", "shape"},
     "study": {"errors", "config", "shape"},
-    "scale": {"errors", "config", "threads", "inputs", "method", "diffusion", "volumes"},
+    "scale": {"errors", "config", "ordered_work", "threads", "inputs", "method", "diffusion", "volumes"},
     "morphology": {"errors", "config", "inputs", "ordered_work", "shape", "study", "volumes"},
     "classification": {"errors", "config", "morphology", "report", "shape", "study", "volumes"},
     "diffusion": {"errors", "config", "inputs", "method", "shape"},
