@@ -112,7 +112,7 @@ class CMakeBuild(build_ext):
         target.parent.mkdir(parents=True, exist_ok=True)
         # Put in place whole: a program that has the old library mapped into its memory goes on with that one.
         with tempfile.TemporaryDirectory(dir=target.parent) as near:
-            os.replace(shutil.copyfile(build / "_kernels.so", Path(near) / target.name), target)
+            shutil.copyfile(build / "_kernels.so", Path(near) / target.name).replace(target)
 
     def _call(self, *command: str) -> None:
         self.announce(" ".join(command), level=2)
