@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -36,7 +37,7 @@ from dispr_cli.commands.options import (
     Weights,
 )
 from dispr_cli.config import METHODS as NAMES
-from dispr_cli.config import QUALITIES, SAMPLERS, SAMPLING_METHODS, ReconstructConfig, SamplerConfig
+from dispr_cli.config import QUALITIES, SAMPLERS, ReconstructConfig, SamplerConfig, spend
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings, plane_of
 
@@ -87,7 +88,7 @@ def reconstruct(
         str,
         typer.Option(
             "--quality",
-            help="fast: 1 shape, the best single guess; standard; high: 10 shapes, an honest spread. "
+            help="fast: 1 shape, the best single guess; standard; high: 10 shapes that differ more. "
             "--samples, --steps and --spread win.",
             metavar="|".join(QUALITIES),
             rich_help_panel=SAMPLING,
@@ -225,6 +226,7 @@ def reconstruct(
     from dispr_cli.commands.interruption import keeping_work
     from dispr_cli.inputs.plan import plan_cells
     from dispr_cli.scale.parts import WHOLE, choose_part
+    from dispr_cli.volumes.durable import explained
 
     if dask is not None and part is not None:
         raise ConfigError("--part and --dask both share the cells out: give one of them")
@@ -236,14 +238,9 @@ def reconstruct(
         )
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"--picture is {str(picture)!r}: expected the name of a .png file")
-    if quality not in QUALITIES:
-        raise ConfigError(f"--quality is {quality!r}: expected one of {', '.join(QUALITIES)}")
-    chosen = QUALITIES[quality]
-    if samples is None:  # Equal shapes would have a spread of 0, which reads as certainty.
-        samples = chosen.num_samples if method_name in SAMPLING_METHODS else 1
-    if method_name == NAMES[0]:
-        steps = chosen.num_steps if steps is None else steps
-        spread = chosen.spread if spread is None else spread
+    if out is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
+        raise ConfigError(f"{out} is an address: a store is written to a local folder and copied afterwards")
+    samples, steps, spread = spend(quality, method_name, samples, steps, spread)
     run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
     inputs = InputSettings(
         channel=channel,
@@ -264,6 +261,10 @@ def reconstruct(
     if out is None:
         raise ConfigError("no store was named: dispr reconstruct INPUT OUT.zarr (or --dry-run)")
     watch.print_left_out(plan)
+    followed = None if trajectory is None else plan.cell(trajectory)
+    if picture is not None:
+        with explained(picture, "draw the picture"):
+            picture.parent.mkdir(parents=True, exist_ok=True)
 
     from dispr_cli.diffusion.trust import trust_of
     from dispr_cli.methods import MethodOptions, load_method
@@ -320,14 +321,15 @@ def reconstruct(
         from dispr_cli.pictures import draw_store
 
         pictures.append(draw_store(store, plan, inputs, picture))
-    if trajectory is not None:
+    if followed is not None:
         from dispr_cli.diffusion.reconstruction import DiffusionMethod
+        from dispr_cli.inputs.plan import read_cell
         from dispr_cli.pictures import draw_steps
 
         assert isinstance(method, DiffusionMethod)
         drawn = out.with_name(f"{out.stem}.trajectory.png")
-        pictures.append(draw_steps(plan, trajectory, method, inputs, seed, drawn))
-    watch.print_result(store, progress, pictures, json_output, share)
+        pictures.append(draw_steps(method, read_cell(followed, inputs), seed, drawn))
+    watch.print_result(store, progress, pictures, json_output, share, quiet)
     if progress.failed:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from dispr_cli.inputs.plan import Plan
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
+from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 
 if TYPE_CHECKING:
@@ -168,12 +169,22 @@ def print_left_out(plan: Plan) -> None:
 
 
 def print_result(
-    store: VolumeStore, progress: Counts, pictures: Sequence[Path], as_json: bool, part: Part
+    store: VolumeStore,
+    progress: Counts,
+    pictures: Sequence[Path],
+    as_json: bool,
+    part: Part,
+    quiet: bool = False,
 ) -> None:
-    """Print where everything is; the store last."""
+    """Print where everything is, the store last; what else is to be known of this part's cells before it."""
     table = store.path / "cells.csv"
-    unlike = sum((row.unlike_training or 0.0) > 1.0 for row in store.cells if row.is_done)
-    scaled = count_scaled(row for row in store.cells if row.is_done)
+
+    def done() -> Iterator[CellRow]:
+        for shard in part.shards_of(store.grid.num_shards):
+            yield from (row for row in store.cells.of_shard(shard) if row.is_done)
+
+    unlike = sum((row.unlike_training or 0.0) > 1.0 for row in done())
+    scaled = count_scaled(done())
     if as_json:
         result = {
             "store": str(store.path),
@@ -192,16 +203,16 @@ def print_result(
     total = progress.done + progress.failed + progress.pending
     if progress.failed:
         typer.echo(f"{progress.failed} of {total} cells failed; the reasons are in the table", err=True)
-    if unlike:
+    if unlike and not quiet:
         looks = "cells looks" if unlike == 1 else "cells look"
         typer.echo(
             f"Look with care: {unlike} of {total} {looks} unlike those the network was trained on "
             "(unlike_training above 1 in the table); its measured accuracy does not hold there.",
             err=True,
         )
-    for note in scaled.notes(store.configuration.get("inputs", {}).get("scale", "")):
+    for note in () if quiet else scaled.notes(store.configuration.get("inputs", {}).get("scale", "")):
         typer.echo(note, err=True)
-    if not part.is_whole:
+    if not part.is_whole and not quiet:
         typer.echo(f"Part {part}: {progress.done} of its {total} cells are done.", err=True)
         if not store.is_complete():
             typer.echo(f"Other parts are pending, see dispr status {store.path}", err=True)

@@ -58,6 +58,8 @@ class FeatureSummary:
         The file.
     shapes, failed
         Rows, and those among them without values.
+    absent
+        Cells of the source that have no row, because they have no shape.
     features
         Columns with values.
     unit_of_length
@@ -67,6 +69,7 @@ class FeatureSummary:
     table: Path
     shapes: int
     failed: int
+    absent: int
     features: int
     unit_of_length: str
 
@@ -112,7 +115,7 @@ def measure_to_table(
                 parts.write(unit, list(_measured(source.unit(unit), pool, threads, events)))
     failed = _join(out, schema, parts, source.num_units)
     parts.remove()
-    return FeatureSummary(out, failed[0], failed[1], len(features), facts.unit_of_length)
+    return FeatureSummary(out, *failed, source.num_absent, len(features), facts.unit_of_length)
 
 
 def measure_ref(ref: ShapeRef) -> FeatureRow:

@@ -79,6 +79,11 @@ class FolderSource:
         return len(self.files)
 
     @property
+    def num_absent(self) -> int:
+        """None: every file is a shape."""
+        return 0
+
+    @property
     def has_images(self) -> bool:
         """Whether image and mask lie beside the volumes."""
         return self.plan is not None

@@ -67,6 +67,12 @@ class StoreSource:
         return self.store.num_cells * self.store.num_samples
 
     @property
+    def num_absent(self) -> int:
+        """Cells that are pending or failed."""
+        counts = self.store.progress()
+        return counts.failed + counts.pending
+
+    @property
     def has_images(self) -> bool:
         """Whether the cells' images were given."""
         return self.plan is not None
