@@ -14,13 +14,15 @@ from dispr_cli.inputs.cellpose_seg import SEG_SUFFIX, check_file_size, read_cell
 from dispr_cli.inputs.image_header import ImageHeader
 from dispr_cli.inputs.plain_tiff import read_plain_tiff
 from dispr_cli.inputs.plane_choice import PlaneChoice, Role, choose_plane, flatten_colour
-from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, raster_header
+from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, header_goes_on, raster_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.tiff import open_tiff
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
 _AT_ONCE = 65_536
 """Bytes read at first: all of a small file."""
+_LONGEST_HEADER = 64 * 2**20
+"""Bytes in which a PNG or JPEG file has to come to its pixels; colour profiles fill 16 MiB at most."""
 
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -57,7 +59,7 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
             with open_tiff(path, _series_of(settings)) as tiff:
                 _choose(tiff.header, settings, role, tiff.plane_is_series)
                 return tiff.header
-        header = raster_header(path, start, indexed=role == "mask")
+        header = raster_header(path, _whole_header(path, start), indexed=role == "mask")
         _choose(header, settings, role, False)
         return header
 
@@ -196,6 +198,21 @@ def _first_bytes(path: Path, count: int) -> bytes:
         raise InputError(f"{path}: the file is empty (0 bytes); copy it again.")
     if not start.startswith((*_TIFF_MAGICS, PNG_MAGIC, JPEG_MAGIC)):
         raise InputError(f"{path}: not a TIFF, PNG or JPEG image (it begins with {start[:8]!r}).")
+    return start
+
+
+def _whole_header(path: Path, start: bytes) -> bytes:
+    """Read on while the header of a PNG or JPEG file does: profiles, previews and texts come before it."""
+    while header_goes_on(start) and len(start) >= _AT_ONCE:
+        if len(start) >= _LONGEST_HEADER:
+            raise InputError(
+                f"{path}: its first {_LONGEST_HEADER >> 20} MiB hold no pixels; save it again without what "
+                "stands before them (colour profile, preview, texts)."
+            )
+        longer = _first_bytes(path, 4 * len(start))
+        if len(longer) == len(start):
+            break
+        start = longer
     return start
 
 
