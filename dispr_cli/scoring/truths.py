@@ -18,7 +18,7 @@ from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import TruthVolume, read_truth_volume
 from dispr_cli.inputs.truth_folder import find_truths, truth_by_cell
 from dispr_cli.inputs.truth_grid import CropSource, is_on_grid, onto_grid, place_truth
-from dispr_cli.volumes.attributes import is_dispr_store
+from dispr_cli.volumes.attributes import may_be_store
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import open_store
 
@@ -111,7 +111,7 @@ def open_truths(source: Path, voxel_size_um: tuple[float, float, float] | None =
     """
     if voxel_size_um is not None and not all(0 < side < float("inf") for side in voxel_size_um):
         raise ConfigError(f"--truth-voxel-size is {voxel_size_um}: expected three lengths in um (z, y, x)")
-    if is_dispr_store(source) or source.suffix == ".zarr":
+    if may_be_store(source):
         return StoreTruths(source, voxel_size_um)
     return FolderTruths(source, voxel_size_um)
 

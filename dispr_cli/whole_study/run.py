@@ -122,7 +122,7 @@ def _open_record(
     names = np.array(cells)
     folds = [sorted(names[fold_of == fold].tolist()) for fold in range(config.num_folds)]
     asked = {
-        "source": plan.source.name,
+        "source": plan.source.absolute().name,
         "settings": dataclasses.asdict(config),
         "weights": None if weights is None else str(weights),
         "init": None if init is None else str(init),
