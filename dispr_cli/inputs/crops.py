@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from dispr_cli.config import GRID
 from dispr_cli.errors import CellError
-from dispr_cli.inputs.crop_window import Window
+from dispr_cli.inputs.crop_window import EQUAL_SCALE, Window, equal_or
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.pixel_size import PixelSize
 from dispr_cli.inputs.settings import InputSettings
@@ -28,7 +28,6 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.5
 """Of the crop, and of the pixels inside the mask: what becomes 0 and 1."""
 
 _OUTLINE_SMOOTHING_PIXELS = 0.7
-_EQUAL_SCALE = 0.01
 
 Scaled = Literal["verbatim", "physical", "fit"]
 """The image is the grid and taken as it stands; one voxel size for all cells; one size for all cells."""
@@ -108,7 +107,7 @@ def place_region(
 def _is_grids(pixel_size: PixelSize | None, voxel_um: float) -> bool:
     """Whether pixels are, as far as is known, voxels of the grid."""
     sides = () if pixel_size is None else (pixel_size.y_um, pixel_size.x_um)
-    return all(abs(side / voxel_um - 1) < _EQUAL_SCALE for side in sides)
+    return all(equal_or(side / voxel_um) == 1.0 for side in sides)
 
 
 def _sides_um(region: Region, pixel_size: PixelSize) -> tuple[float, float]:
@@ -118,7 +117,7 @@ def _sides_um(region: Region, pixel_size: PixelSize) -> tuple[float, float]:
 
 def _is_beyond(region: Region, pixel_size: PixelSize, voxel_um: float) -> bool:
     """Whether a cell is larger than the field at this voxel size."""
-    return max(_sides_um(region, pixel_size)) > (GRID - 2 * MARGIN) * voxel_um * (1 + _EQUAL_SCALE)
+    return max(_sides_um(region, pixel_size)) > (GRID - 2 * MARGIN) * voxel_um * (1 + EQUAL_SCALE)
 
 
 def _fit(region: Region, pixel_size: PixelSize | None) -> Placement:
@@ -131,10 +130,7 @@ def _fit(region: Region, pixel_size: PixelSize | None) -> Placement:
 
 
 def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placement:
-    scale = tuple(
-        1.0 if abs(side / voxel_um - 1) < _EQUAL_SCALE else side / voxel_um
-        for side in (pixel_size.y_um, pixel_size.x_um)
-    )
+    scale = (equal_or(pixel_size.y_um / voxel_um), equal_or(pixel_size.x_um / voxel_um))
     if _is_beyond(region, pixel_size, voxel_um):
         sides_um, field_um = _sides_um(region, pixel_size), (GRID - 2 * MARGIN) * voxel_um
         raise CellError(
@@ -142,7 +138,7 @@ def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placeme
             f"{pixel_size.source}), the field of {GRID} voxels holds {field_um:.1f} um; check the "
             "pixel size or use --scale fit."
         )
-    return Placement((scale[0], scale[1]), voxel_um, "physical")
+    return Placement(scale, voxel_um, "physical")
 
 
 def crop_region(

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.inputs.pieces import number_pieces
+
 _BORDER_FRACTION = 0.5
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 _NORTH, _SOUTH, _WEST, _EAST = 1, 2, 4, 8
 
 
@@ -39,7 +40,7 @@ def ground_label(labels: NDArray, min_pixels: int) -> int | None:
     if not len(values) or counts.max() <= _BORDER_FRACTION * border.size:
         return None
     value = values[np.argmax(counts)]
-    pieces, _ = ndimage.label(labels == value, _EIGHT_NEIGHBOURS)
+    pieces, _ = number_pieces(labels == value)
     around = _most_frequent(pieces, border.size)
     if around is None:
         return None

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from dispr_cli.inputs.pieces import number_pieces
 
 PIECE_FRACTION = 0.2
 """Share of a label's largest piece that makes another piece of it more than a stray."""
-
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def notes_on_pieces(
@@ -35,7 +34,7 @@ def notes_on_pieces(
     """
     several = []
     for label, (y0, x0, y1, x1) in boxes:
-        pieces, _ = ndimage.label(labels[y0:y1, x0:x1] == label, _EIGHT_NEIGHBOURS)
+        pieces, _ = number_pieces(labels[y0:y1, x0:x1] == label)
         areas = np.bincount(pieces.ravel())[1:]
         count = np.count_nonzero(areas >= max(min_pixels, PIECE_FRACTION * areas.max()))
         if count > 1:

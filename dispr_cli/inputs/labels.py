@@ -27,6 +27,7 @@ from dispr_cli.config import GRID
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.ground import ground_label
 from dispr_cli.inputs.label_pieces import notes_on_pieces
+from dispr_cli.inputs.pieces import number_pieces
 from dispr_cli.inputs.settings import InputSettings
 
 DOMINANT_FRACTION = 0.8
@@ -37,7 +38,6 @@ NO_CELLS = "no cells in this mask (all values are 0)"
 
 _FEW_VALUES = 16
 _SPARSE_FRACTION = 0.25  # of the bounding box: below it a label may have stray pixels
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 Kind = Literal["single", "components", "values"]
 
 
@@ -197,7 +197,7 @@ def _read_binary(foreground: NDArray[np.bool_], settings: InputSettings, path: P
     on_grid = foreground.shape == (GRID, GRID)
     if settings.labels == "single" or (settings.labels != "components" and on_grid):
         return _one_cell(foreground, [], settings, path)
-    pieces, count = ndimage.label(foreground, _EIGHT_NEIGHBOURS)
+    pieces, count = number_pieces(foreground)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     if settings.labels != "components" and areas.max() >= DOMINANT_FRACTION * areas.sum():
         rest = count - 1
@@ -282,7 +282,7 @@ def _without_strays(
     whole = ((y, box[0].stop), (x, box[1].stop))
     if area > _SPARSE_FRACTION * inside.size:
         return whole
-    pieces, _ = ndimage.label(inside, _EIGHT_NEIGHBOURS)
+    pieces, _ = number_pieces(inside)
     largest = int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1
     if np.count_nonzero(pieces == largest) < DOMINANT_FRACTION * area:
         return whole

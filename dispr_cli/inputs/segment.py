@@ -10,14 +10,13 @@ from scipy import ndimage
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.ground import ground_label
+from dispr_cli.inputs.pieces import number_pieces
 
 SMOOTHING_PIXELS = 1.0
 """Standard deviation of the Gaussian that keeps single noisy pixels from being cells or holes."""
 
 OUTLIER_PERCENTILES = (0.1, 99.9)
 DEBRIS_FRACTION = 0.05
-
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
@@ -65,7 +64,7 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
             "around the dark one; give --invert if the cells are dark."
         )
     filled = ndimage.binary_fill_holes(bright)
-    pieces, count = ndimage.label(filled, _EIGHT_NEIGHBOURS)
+    pieces, count = number_pieces(filled)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)
     areas[0] = 0
     keep = areas >= max(min_pixels, DEBRIS_FRACTION * _typical(areas))

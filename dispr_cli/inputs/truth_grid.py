@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from dispr_cli.config import GRID
 from dispr_cli.errors import CellError
+from dispr_cli.inputs.crop_window import EQUAL_SCALE, centre_of_box, equal_or
 from dispr_cli.inputs.truth import TruthVolume
 
-_EQUAL_SCALE = 0.01
 _FOREGROUND = 128
 _MIDDLE = (GRID - 1) / 2
 
@@ -56,7 +56,7 @@ def is_on_grid(truth: TruthVolume, voxel_size_um: float | None) -> bool:
     if truth.occupancy.shape != (GRID, GRID, GRID):
         return False
     known = truth.voxel_size_um is not None and voxel_size_um is not None
-    return not known or _snapped(truth, voxel_size_um) == (1.0, 1.0, 1.0)
+    return not known or _ratios(truth, voxel_size_um) == (1.0, 1.0, 1.0)
 
 
 def place_truth(
@@ -66,7 +66,7 @@ def place_truth(
 
     The scale follows from the voxel sizes; where one of them is unknown, a cube is taken to cover the same
     field as the grid. The centres coincide; where the truth's planes have the size of the image that the cell
-    was cut from, the centre of the cell's bounding box comes to the grid's, as :mod:`.crops` puts it.
+    was cut from, the centre of the cell's bounding box comes to the grid's.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def place_truth(
             "unknown; reconstruct with --pixel-size and give --truth-voxel-size."
         )
     (y0, x0, y1, x1), (_, scale_y, scale_x) = source.bounding_box, scale
-    return TruthPlacement(scale, (middle_z, _crop_centre(y0, y1, scale_y), _crop_centre(x0, x1, scale_x)))
+    return TruthPlacement(scale, (middle_z, centre_of_box(y0, y1, scale_y), centre_of_box(x0, x1, scale_x)))
 
 
 def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np.uint8], float]:
@@ -149,9 +149,9 @@ def _share_beyond(occupancy: NDArray[np.uint8], first: NDArray, step: NDArray) -
 
 def _scale(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
     if truth.voxel_size_um is not None and voxel_size_um is not None:
-        return _snapped(truth, voxel_size_um)
+        return _ratios(truth, voxel_size_um)
     shape, sides = truth.occupancy.shape, truth.voxel_size_um or (1.0, 1.0, 1.0)
-    if len(set(shape)) == 1 and max(sides) <= min(sides) * (1 + _EQUAL_SCALE):
+    if len(set(shape)) == 1 and max(sides) <= min(sides) * (1 + EQUAL_SCALE):
         return (GRID / shape[0],) * 3
     words = " x ".join(map(str, shape))
     whose = "its own voxel size" if truth.voxel_size_um is None else "the voxel size of the reconstruction"
@@ -161,13 +161,8 @@ def _scale(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
     )
 
 
-def _snapped(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
-    """Grid voxels per voxel of the truth; sides that differ by less than 1 % are equal, as for crops."""
-    ratios = np.asarray(truth.voxel_size_um, dtype=np.float64) / (voxel_size_um or 1.0)
-    z, y, x = np.where(np.abs(ratios - 1) < _EQUAL_SCALE, 1.0, ratios)
-    return float(z), float(y), float(x)
-
-
-def _crop_centre(low: int, high: int, scale: float) -> float:
-    """Pixel coordinate under the centre of the grid; whole steps where nothing is scaled, as crops take."""
-    return (low + high) // 2 - 0.5 if scale == 1.0 else (low + high) / 2 - 0.5
+def _ratios(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
+    """Grid voxels per voxel of the truth."""
+    z, y, x = truth.voxel_size_um or (1.0, 1.0, 1.0)
+    side = voxel_size_um or 1.0
+    return equal_or(z / side), equal_or(y / side), equal_or(x / side)
