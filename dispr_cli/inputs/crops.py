@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +142,7 @@ def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placeme
 
 
 def crop_region(
-    image: NDArray, labels: NDArray, region: Region, placement: Placement
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], region: Region, placement: Placement
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Cut a region out and bring it onto the grid.
 
@@ -179,7 +179,9 @@ def crop_region(
     return normalise(crop, mask), mask
 
 
-def digest_of_crop(image: NDArray, labels: NDArray, region: Region, placement: Placement) -> str:
+def digest_of_crop(
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], region: Region, placement: Placement
+) -> str:
     """Return a digest of all that decides a cell: the pixels around it as they were read, and its place.
 
     It does not depend on how pixels are resampled, so it is the same wherever the same file is read.
@@ -211,7 +213,7 @@ def digest_of_crop(image: NDArray, labels: NDArray, region: Region, placement: P
     return content.hexdigest()
 
 
-def normalise(crop: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def normalise(crop: NDArray[np.float64 | np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Scale intensities to [0, 1], for training cells and new ones alike.
 
     0 is the 1st percentile of the whole crop (the ground), 1 the 99.5th of the pixels inside the mask, so
@@ -242,7 +244,7 @@ def normalise(crop: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _resample(
-    image: NDArray, labels: NDArray, region: Region, scale: tuple[float, float]
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], region: Region, scale: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     window = Window.of(region, scale, image.shape)
     seen = image[window.inside].astype(np.float64)
@@ -256,7 +258,7 @@ def _resample(
     return _sample_image(pixels, offset, scale, sigmas), _sample_mask(cell, offset, scale, sigmas)
 
 
-def _background(seen: NDArray[np.float64], labels: NDArray) -> float:
+def _background(seen: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
     """Return the intensity that stands beyond the border of an image."""
     ground = labels == 0
     return float(np.median(seen[ground])) if ground.any() else float(np.percentile(seen, 5))
@@ -286,7 +288,7 @@ def _sample_mask(
     return sampled >= 0.5
 
 
-def _check_finite(pixels: NDArray) -> None:
+def _check_finite(pixels: NDArray[np.float64]) -> None:
     bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
     if bad:
         raise CellError(f"the image holds {bad} NaN or infinite pixel(s) in and around the cell.")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -64,7 +65,7 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
         return header
 
 
-def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tuple[ImageHeader, NDArray]:
+def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tuple[ImageHeader, NDArray[Any]]:
     """Decode the one plane of a file that the settings point to.
 
     Parameters
@@ -109,7 +110,7 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
     return header, flatten_colour(header, pixels, choice.sample, role) if pixels.ndim == 3 else pixels
 
 
-def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
+def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     """Decode a TIFF file of three axes.
 
     Parameters
@@ -134,7 +135,7 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
             return tiff.read_volume()
 
 
-def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, float, float] | None]:
+def read_stack(path: Path, most_voxels: int) -> tuple[NDArray[Any], tuple[float, float, float] | None]:
     """Decode a TIFF file of three axes (z, y, x) of any length.
 
     Parameters
@@ -180,14 +181,14 @@ def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_s
     return choose_plane(header, settings.channel, None if plane_is_series else settings.plane, role)
 
 
-def _read_cellpose(path: Path, settings: InputSettings) -> tuple[ImageHeader, NDArray]:
+def _read_cellpose(path: Path, settings: InputSettings) -> tuple[ImageHeader, NDArray[Any]]:
     check_file_size(path, settings.max_pixels)
     header, labels = read_cellpose_masks(path, path.read_bytes(), settings.max_pixels)
     choice = choose_plane(header, settings.channel, settings.plane, "mask")
     return header, labels[choice.index["Z"]] if "Z" in header.axes else labels
 
 
-def _plain_tiff(path: Path, start: bytes) -> tuple[ImageHeader, NDArray] | None:
+def _plain_tiff(path: Path, start: bytes) -> tuple[ImageHeader, NDArray[Any]] | None:
     return read_plain_tiff(path, start) if len(start) < _AT_ONCE else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ PIECE_FRACTION = 0.2
 
 
 def notes_on_pieces(
-    labels: NDArray, boxes: Iterable[tuple[int, tuple[int, int, int, int]]], min_pixels: int
+    labels: NDArray[np.integer[Any]], boxes: Iterable[tuple[int, tuple[int, int, int, int]]], min_pixels: int
 ) -> list[str]:
     """Say which labels consist of several pieces of a cell's size.
 

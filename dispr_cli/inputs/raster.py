@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import imagecodecs
+import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
@@ -65,7 +66,9 @@ def header_goes_on(data: bytes) -> bool:
     return _jpeg_frame(data) + 10 > len(data)
 
 
-def decode_raster(path: Path, data: bytes, indexed: bool = False) -> tuple[ImageHeader, NDArray]:
+def decode_raster(
+    path: Path, data: bytes, indexed: bool = False
+) -> tuple[ImageHeader, NDArray[np.uint8 | np.uint16]]:
     """Decode a PNG or JPEG file.
 
     Parameters
@@ -111,7 +114,7 @@ def _header(path: Path, shape: tuple[int, int], samples: int, dtype: str) -> Ima
     return ImageHeader(path, "YXS", (*shape, samples), dtype)
 
 
-def _decode_png(path: Path, data: bytes, indexed: bool) -> NDArray:
+def _decode_png(path: Path, data: bytes, indexed: bool) -> NDArray[np.uint8 | np.uint16]:
     depth, colour = data[24], data[25]
     as_grey = indexed and colour == _PALETTE
     found: dict[bytes, bytes] = {}
@@ -218,7 +221,7 @@ def _jpeg_frame(data: bytes) -> int:
     return at
 
 
-def _decode_jpeg(path: Path, data: bytes) -> NDArray:
+def _decode_jpeg(path: Path, data: bytes) -> NDArray[np.uint8]:
     # The decoder paints what is missing grey; the end mark cannot stand inside the pixels.
     if data.find(_JPEG_END, _jpeg_header(path, data)[1]) < 0:
         raise damaged(path, "it ends before its pixels do")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ OUTLIER_PERCENTILES = (0.1, 99.9)
 DEBRIS_FRACTION = 0.05
 
 
-def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
+def segment_otsu(image: NDArray[Any], min_pixels: int, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
     """Find bright cells on a dark ground by Otsu's threshold.
 
     The image is smoothed and thresholded where the variance between both classes is largest (Otsu, IEEE
@@ -74,7 +75,7 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
     return keep[pieces], [f"Otsu's threshold: {debris} piece(s) of debris"] if debris else []
 
 
-def _typical(areas: NDArray) -> int:
+def _typical(areas: NDArray[np.int64]) -> int:
     """Return the area of the piece that holds the middle pixel when pieces are sorted by area."""
     ordered = np.sort(areas)
     return int(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])

@@ -138,7 +138,9 @@ def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np
     return occupancy, _share_beyond(truth.occupancy, first, step)
 
 
-def _share_beyond(occupancy: NDArray[np.uint8], first: NDArray, step: NDArray) -> float:
+def _share_beyond(
+    occupancy: NDArray[np.uint8], first: NDArray[np.float64], step: NDArray[np.float64]
+) -> float:
     inside = occupancy >= _FOREGROUND
     kept = tuple(
         slice(max(int(np.ceil(start - side / 2)), 0), max(int(np.floor(start + (GRID - 0.5) * side)) + 1, 0))
