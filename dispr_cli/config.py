@@ -14,6 +14,12 @@ from dispr_cli.errors import ConfigError
 GRID = 64
 """Voxels along each axis of a reconstructed volume, and pixels along each side of a crop."""
 
+SURFACE_LEVEL = 127.5
+"""Where the surface of a cell lies in the uint8 occupancies of a volume: half inside."""
+
+FOREGROUND = 128
+"""The smallest occupancy that counts as inside the cell."""
+
 SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 """Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
 

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import CellError
 from dispr_cli.inputs.crop_window import EQUAL_SCALE, centre_of_box, equal_or
 from dispr_cli.inputs.truth import TruthVolume
 
-_FOREGROUND = 128
 _MIDDLE = (GRID - 1) / 2
 
 Triple = tuple[float, float, float]
@@ -133,7 +132,7 @@ def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np
     values = ndimage.gaussian_filter(values, np.maximum((step - 1) / 2, 0), mode="constant")
     grid = ndimage.affine_transform(values, np.diag(step), first, (GRID,) * 3, order=1, mode="constant")
     occupancy = np.rint(grid).astype(np.uint8)
-    if not (occupancy >= _FOREGROUND).any():
+    if not (occupancy >= FOREGROUND).any():
         raise CellError("nothing of the ground truth lies on the grid of 64 voxels; check its voxel size.")
     return occupancy, _share_beyond(truth.occupancy, first, step)
 
@@ -141,7 +140,7 @@ def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np
 def _share_beyond(
     occupancy: NDArray[np.uint8], first: NDArray[np.float64], step: NDArray[np.float64]
 ) -> float:
-    inside = occupancy >= _FOREGROUND
+    inside = occupancy >= FOREGROUND
     kept = tuple(
         slice(max(int(np.ceil(start - side / 2)), 0), max(int(np.floor(start + (GRID - 0.5) * side)) + 1, 0))
         for start, side in zip(first, step, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import CellError, ConfigError, DisprError, StoreError
 from dispr_cli.inputs.images import read_header
 from dispr_cli.inputs.settings import InputSettings
@@ -85,7 +85,7 @@ class StoreTruths:
         """Read a cell's only sample."""
         index = self._indices[cell]
         occupancy = self._store.read(index, 0)
-        if not (occupancy > 127).any():
+        if not (occupancy >= FOREGROUND).any():
             raise CellError(f"{self.source}: the ground truth of cell {cell!r} is empty.")
         size = self._store.cells[index].voxel_size_um or self._store.voxel_size_um
         sides = self._voxel_size_um or (None if size is None else (size,) * 3)
@@ -170,7 +170,7 @@ def truth_on_grid(
         occupancy, beyond = onto_grid(truth, placement)
         if beyond > _MOST_BEYOND:
             notes.append(f"{beyond:.0%} of the ground truth lies beyond the grid and is not compared")
-    parts = int(ndimage.label(occupancy > 127, _CORNERS_TOO)[1])
+    parts = int(ndimage.label(occupancy >= FOREGROUND, _CORNERS_TOO)[1])
     if parts > 1:
         notes.append(f"the ground truth consists of {parts} parts that do not touch; all are measured")
     return GridTruth(occupancy, tuple(notes))
