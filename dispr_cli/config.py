@@ -8,11 +8,18 @@ commands read their defaults from here, and a checkpoint carries the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from dispr_cli.errors import ConfigError
 
 GRID = 64
 """Voxels along each axis of a reconstructed volume, and pixels along each side of a crop."""
+
+SURFACE_LEVEL = 127.5
+"""Where the surface of a cell lies in the uint8 occupancies of a volume: half inside."""
+
+FOREGROUND = 128
+"""The smallest occupancy that counts as inside the cell."""
 
 SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 """Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
@@ -107,6 +114,12 @@ def _check_number(name: str, value: object, least: float) -> None:
         raise ConfigError(f"{name} is {value!r}: expected a number from {least:g}, less than 10000")
 
 
+def _whole(called: str, value: object, least: int, most: int, expected: str) -> int:
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    raise ConfigError(f"{called} is {value!r}: expected {expected}")
+
+
 def _check_sizes(name: str, sizes: object, count: int, least: int, most: int) -> None:
     fits = isinstance(sizes, tuple) and len(sizes) == count
     if not fits or not all(type(size) is int and least <= size <= most for size in sizes):  # type: ignore[attr-defined]
@@ -149,16 +162,20 @@ class SamplerConfig:
             raise ConfigError(
                 f"unknown sampler {self.sampler!r}: expected one of {', '.join(SAMPLERS)} (--sampler)"
             )
-        if not 1 <= self.num_steps <= 10_000:
-            raise ConfigError(f"--steps is {self.num_steps}: expected a whole number from 1 to 10000")
-        if not 0.0 <= self.eta <= 1.0:
-            raise ConfigError(f"--eta is {self.eta}: expected a number from 0 to 1")
-        if not 1 <= self.orientations <= 8:
-            raise ConfigError(f"orientations is {self.orientations}: expected a whole number from 1 to 8")
-        if not 1 <= self.balance <= 64:
-            raise ConfigError(f"balance is {self.balance}: expected a whole number from 1 to 64")
-        if not 0.0 <= self.spread <= 10.0:
-            raise ConfigError(f"--spread is {self.spread}: expected a number from 0 to 10")
+        wholes = {
+            "num_steps": ("--steps (num_steps)", 10_000),
+            "orientations": ("orientations", 8),
+            "balance": ("balance", 64),
+        }
+        for name, (called, most) in wholes.items():
+            expected = f"a whole number from 1 to {most}"
+            object.__setattr__(self, name, _whole(called, getattr(self, name), 1, most, expected))
+        for name, most in (("eta", 1), ("spread", 10)):
+            value = getattr(self, name)
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= most:
+                raise ConfigError(f"--{name} is {value!r}: expected a number from 0 to {most}")
+            object.__setattr__(self, name, float(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,14 +247,14 @@ class ReconstructConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_samples <= 1000:
-            raise ConfigError(f"--samples is {self.num_samples}: expected a whole number from 1 to 1000")
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"--seed is {self.seed}: expected a whole number from 0 to 2**63 - 1")
-        if not 0 <= self.batch_size <= 4096:
-            raise ConfigError(
-                f"--batch-size is {self.batch_size}: expected auto or a whole number from 1 to 4096"
-            )
+        wholes = {
+            "num_samples": ("--samples (num_samples)", 1, 1000, "a whole number from 1 to 1000"),
+            "seed": ("--seed", 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1"),
+            "batch_size": ("--batch-size (batch_size)", 0, 4096, "auto or a whole number from 1 to 4096"),
+        }
+        for name, (called, least, most, expected) in wholes.items():
+            # NumPy's whole numbers are welcome; what comes of them must not differ from Python's.
+            object.__setattr__(self, name, _whole(called, getattr(self, name), least, most, expected))
         if self.device not in DEVICES:
             raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
         if self.precision not in PRECISIONS:

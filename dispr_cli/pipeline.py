@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.config import GRID
+from dispr_cli.config import GRID, ReconstructConfig
 from dispr_cli.errors import ConfigError, DisprError
 from dispr_cli.inputs import plan as planning
 from dispr_cli.inputs.cell import Cell
@@ -55,6 +55,7 @@ def read_cells(
     source: Path | str,
     settings: InputSettings | None = None,
     *,
+    masks: Path | str | None = None,
     on_error: Literal["raise", "warn"] = "raise",
 ) -> list[Cell]:
     """Read every cell of a folder, a manifest or a file into memory.
@@ -66,19 +67,22 @@ def read_cells(
     settings
         How to read; the defaults if None. ``dispr.InputSettings(channel=1)`` is what ``--channel 1`` is to
         the command.
+    masks
+        A file or a folder of masks, as ``--masks`` is to the command; None if they are to be found beside the
+        images.
     on_error
         What becomes of a cell that cannot be read: its error is raised, or it is left out with a warning.
 
     Raises
     ------
     InputError
-        If the source holds no cells.
+        If the source holds no cells, or `masks` are none or belong to other images.
     CellError
         If one of its cells cannot be read and ``on_error`` is ``raise``.
     """
     if on_error not in ("raise", "warn"):
         raise ConfigError(f"on_error is {on_error!r}: expected 'raise' or 'warn'")
-    plan = plan_cells(Path(source), settings)
+    plan = plan_cells(Path(source), settings, masks=None if masks is None else Path(masks))
     cells = []
     for _, cell in planning.read_cells(plan.cells, settings):
         if isinstance(cell, Cell):
@@ -102,17 +106,23 @@ def reconstruct(
     method
         From :func:`dispr_cli.load_denoiser`.
     num_samples
-        Shapes for each cell.
+        Shapes for each cell, from 1 to 1000.
     seed
-        Decides, with each cell's pixels, the shapes that come out.
+        Decides, with each cell's pixels, the shapes that come out; from 0 to 2**63 - 1.
 
     Returns
     -------
     (len(cells), num_samples, 64, 64, 64) uint8 occupancy; the surface lies at 127.5.
+
+    Raises
+    ------
+    ConfigError
+        If `num_samples` or `seed` is no whole number, or beyond its limits.
     """
-    batches = batched(cells, choose_cells_at_once(method, num_samples))
-    parts = [method.reconstruct(batch, num_samples, seed) for batch in batches]
-    return np.concatenate(parts) if parts else np.empty((0, num_samples, GRID, GRID, GRID), np.uint8)
+    run = ReconstructConfig(num_samples, seed)
+    batches = batched(cells, choose_cells_at_once(method, run.num_samples))
+    parts = [method.reconstruct(batch, run.num_samples, run.seed) for batch in batches]
+    return np.concatenate(parts) if parts else np.empty((0, run.num_samples, GRID, GRID, GRID), np.uint8)
 
 
 def reconstruct_to_store(

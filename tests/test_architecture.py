@@ -95,6 +95,15 @@ def test_no_file_is_named_after_nothing_or_longer_than_a_sitting() -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 350, path
 
 
+def test_the_level_of_the_surface_stands_once() -> None:
+    for path in FILES:
+        if path.relative_to(PACKAGE).as_posix() in ("config.py", "inputs/labels.py"):  # there a JPEG's grey
+            continue
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        numbers = {node.value for node in nodes if isinstance(node, ast.Constant)}
+        assert not numbers & {127, 127.5}, f"{path.name}: SURFACE_LEVEL and FOREGROUND are in config.py"
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, dispr_cli.__main__; heavy = {'torch', 'numpy', 'numba', 'zarr', 'scipy', 'matplotlib'};"

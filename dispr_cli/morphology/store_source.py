@@ -54,7 +54,7 @@ class StoreSource:
     @property
     def name(self) -> str:
         """The store's name."""
-        return self.store.path.name
+        return self.store.path.absolute().name
 
     @property
     def num_units(self) -> int:

@@ -101,6 +101,7 @@ def _method(settings: BenchSettings) -> DiffusionMethod:
     run = ReconstructConfig(
         device=settings.device, precision=settings.precision, batch_size=settings.batch_size
     )
-    method = load_denoiser(settings.weights, SamplerConfig(settings.sampler, settings.steps), run)
-    method.micro_batch = settings.batch_size or method.micro_batch
+    sampler = SamplerConfig(settings.sampler, settings.steps)
+    method = load_denoiser(settings.weights, sampler, device=run.device, precision=run.precision)
+    method.micro_batch = run.batch_size or method.micro_batch
     return method

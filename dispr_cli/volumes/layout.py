@@ -21,9 +21,6 @@ from typing import Any
 
 from dispr_cli.config import GRID
 
-FOREGROUND = 128
-"""The smallest value that counts as inside the cell; the surface lies at 127.5."""
-
 AXES = ("t", "c", "z", "y", "x")
 """Cell, sample and space; t and c because both OME validators accept no other 5D image."""
 

@@ -115,8 +115,8 @@ class VolumeStore:
         """Write one shard and then the row file that makes it count.
 
         Cells that are still pending keep what is finished of a shard when a run is interrupted: :meth:`draft`
-        gives it back, and the shard stays among :meth:`pending_shards`. They never take the place of rows
-        of which another process has finished more meanwhile.
+        gives it back, and the shard stays among :meth:`pending_shards`. Nothing is written if another process
+        has meanwhile finished more cells of this shard than the draft holds.
 
         Raises
         ------

@@ -25,7 +25,7 @@ import numpy as np
 from dispr_cli.classification.classify import classify_tables
 from dispr_cli.classification.labels import labels_from_names, read_labels
 from dispr_cli.classification.report import PAGE, TABLES, write_classification
-from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.config import SamplerConfig
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.inputs.plan import CellRef, Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
@@ -122,7 +122,7 @@ def _open_record(
     names = np.array(list(classes))
     folds = [sorted(names[fold_of == fold].tolist()) for fold in range(config.num_folds)]
     asked = {
-        "source": plan.source.name,
+        "source": plan.source.absolute().name,
         "settings": dataclasses.asdict(config),
         "inputs": dataclasses.asdict(inputs),
         "classes": dict(classes),
@@ -216,8 +216,13 @@ def _reconstruct(
 ) -> None:
     from dispr_cli.methods import load_denoiser
 
-    run = ReconstructConfig(num_samples, config.seed, 0, machine.device, machine.precision)
-    method = load_denoiser(weights, SamplerConfig(num_steps=config.num_steps), run, events.message)
+    method = load_denoiser(
+        weights,
+        SamplerConfig(num_steps=config.num_steps),
+        device=machine.device,
+        precision=machine.precision,
+        notify=events.message,
+    )
     with events.reconstruction() as watcher:
         reconstruct_to_store(
             plan,

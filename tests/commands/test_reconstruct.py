@@ -147,8 +147,8 @@ def test_dry_run_prints_the_plan_and_writes_nothing(phantom_folder: Path, tmp_pa
     ("options", "words"),
     [
         (("--sampler", "magic"), ("magic", "euler", "dpmpp-2m")),
-        (("--steps", 0), ("--steps is 0", "from 1")),
-        (("--samples", 0), ("--samples is 0",)),
+        (("--steps", 0), ("--steps (num_steps) is 0", "from 1")),
+        (("--samples", 0), ("--samples (num_samples) is 0",)),
         (("--spread", -1), ("--spread is -1", "from 0 to 10")),
         (("--quality", "best"), ("--quality is 'best'", "fast, standard, high")),
         (("--seed", -1), ("--seed is -1",)),
