@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.volumes.durable import replace_bytes
+from dispr_cli.durable import replace_bytes
 from dispr_cli.volumes.layout import FOREGROUND
 from dispr_cli.volumes.seal import is_intact, is_sealed, seal
 
