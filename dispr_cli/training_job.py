@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import torch
 
     from dispr_cli.diffusion.dataset import TrainingCells
     from dispr_cli.diffusion.known_cells import KnownCells
-    from dispr_cli.diffusion.resumable_run import HeldOut, Start, TrainingEvents
+    from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents
 
+Config = TypeVar("Config")
 
 NOTABLE_IOU, NOTABLE_VOLUME_ERROR = 0.01, 0.005
 """Two trainings of the same network differ by so much, and two seeds of noise (docs/model_log.md)."""
@@ -25,15 +25,15 @@ class TrainingWatcher(Protocol):
     def message(self, text: str) -> None:
         """Take a sentence worth knowing."""
 
-    def progress(self, step: Any) -> None:
-        """Take one optimiser step, see :class:`dispr_cli.diffusion.resumable_run.Progress`."""
+    def progress(self, step: Progress) -> None:
+        """Take one optimiser step."""
 
-    def held_out(self, step: Any, metrics: Any) -> None:
-        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.resumable_run.HeldOut`."""
+    def held_out(self, step: Progress, metrics: HeldOut) -> None:
+        """Take the metrics on held-out cells."""
 
 
 @dataclass(frozen=True)
-class TrainingJob:
+class TrainingJob(Generic[Config]):
     """What every method's training is given.
 
     Attributes
@@ -42,8 +42,8 @@ class TrainingJob:
         Cells to learn from, and cells kept out of the training for the metrics.
     out
         Weights to write.
-    values
-        Settings by name: those of a TOML file, then those of the command line.
+    config
+        Settings of the method's training, as :data:`dispr_cli.training.SETTINGS` builds them.
     init
         Weights to start from: ``default``, a path, or None for random ones.
     data
@@ -57,7 +57,7 @@ class TrainingJob:
     learned: TrainingCells
     held_out: TrainingCells | None
     out: Path
-    values: Mapping[str, Any]
+    config: Config
     init: str | None
     data: str
     events: TrainingWatcher

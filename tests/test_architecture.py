@@ -15,7 +15,8 @@ PACKAGE = ROOT / "dispr_cli"
 
 ALLOWED = {
     "errors": set(),
-    "config": {"errors"},
+    "setting_ranges": {"errors"},
+    "config": {"errors", "setting_ranges"},
     "threads": set(),
     "ordered_work": set(),
     "durable": {"errors"},
@@ -28,8 +29,8 @@ ALLOWED = {
     "scale": {"errors", "config", "threads", "inputs", "method", "diffusion", "volumes"},
     "morphology": {"errors", "config", "durable", "inputs", "ordered_work", "shape", "study", "volumes"},
     "classification": {"errors", "config", "durable", "morphology", "report", "shape", "study", "volumes"},
-    "diffusion": {"errors", "config", "durable", "inputs", "method", "shape"},
-    "baselines": {"errors", "config", "inputs", "method", "diffusion"},
+    "diffusion": {"errors", "config", "setting_ranges", "durable", "inputs", "method", "shape"},
+    "baselines": {"errors", "config", "setting_ranges", "inputs", "method", "diffusion"},
     "training_settings": {"errors"},
     "training_job": {"diffusion"},
     "trust_measurement": {"config", "diffusion", "shape"},
@@ -58,7 +59,7 @@ ALLOWED = {
         *("classification", "methods", "pipeline", "training", "training_job"),
     },
 }
-"""Rooms of ours that each may import, besides itself; ``commands`` may import all, and nobody ``commands``."""
+"""Rooms that each may import, besides itself; ``commands`` may import all, and nobody ``commands``."""
 
 UNBOUND = {"commands", "__main__"}
 
