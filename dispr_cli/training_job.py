@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     import torch
 
     from dispr_cli.diffusion.dataset import TrainingCells
+    from dispr_cli.diffusion.held_out_metrics import HeldOut
     from dispr_cli.diffusion.known_cells import KnownCells
-    from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents
+    from dispr_cli.diffusion.resumable_run import Progress, Start, TrainingEvents
 
 Config = TypeVar("Config")
+Network = TypeVar("Network")
 
 NOTABLE_IOU, NOTABLE_VOLUME_ERROR = 0.01, 0.005
 """Two trainings of the same network differ by so much, and two seeds of noise (docs/model_log.md)."""
@@ -63,7 +65,7 @@ class TrainingJob(Generic[Config]):
     events: TrainingWatcher
     never_seen: bool = False
 
-    def start(self, network: Any, known: KnownCells) -> Start:
+    def start(self, network: Network, known: KnownCells) -> Start[Network]:
         """Begin with weights that know some cells, as far as the user does not know better."""
         from dispr_cli.diffusion.resumable_run import Start
 
@@ -72,7 +74,7 @@ class TrainingJob(Generic[Config]):
         return Start(network, known)
 
     def announce(
-        self, device: torch.device, autocast: torch.dtype | None, start: Start | None = None
+        self, device: torch.device, autocast: torch.dtype | None, start: Start[Any] | None = None
     ) -> None:
         """Say how many cells are learned from, on what, and which of the others are not new to the start."""
         from dispr_cli.diffusion.device import describe

@@ -9,7 +9,7 @@ import pytest
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.config import FINE_TUNING_RATE, TrainingConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
-from dispr_cli.diffusion.resumable_run import HeldOut
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.training_facts import read_training_facts
 from dispr_cli.errors import ConfigError, InputError, WeightsError
 from dispr_cli.training import our_settings, train_on_folder

@@ -1,0 +1,41 @@
+"""Metrics of a denoiser on held-out cells while it is trained: a few cells in a few steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.held_out_metrics import HeldOut, measured
+from dispr_cli.diffusion.representation import to_field
+from dispr_cli.diffusion.sampler import sample_ddim
+from dispr_cli.diffusion.schedule import log_sigmas
+
+VALIDATION_STEPS = 4
+VALIDATION_CELLS = 16
+
+
+def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.device) -> HeldOut:
+    """Sample held-out cells twice each and compare with the truth."""
+    count = min(len(held_out), VALIDATION_CELLS)
+    index = np.linspace(0, len(held_out) - 1, count).astype(np.int64)
+    examples = held_out.examples(index, device)
+    clip = denoiser.config.clip_distance
+    truth = to_field(examples.distance, clip) > 0
+    sigmas = log_sigmas(VALIDATION_STEPS, denoiser.config.sigma_min, denoiser.config.sigma_max)
+    drawn = []
+    with torch.inference_mode():
+        condition = denoiser.encode(examples.image, examples.outline)
+        for draw in range(2):
+            generator = torch.Generator().manual_seed(draw)
+            noise = torch.randn(truth.shape, generator=generator).to(device)
+
+            def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
+                return denoiser.denoise(x, sigma, condition)
+
+            drawn.append(
+                sample_ddim(denoise, noise * (float(sigmas[0]) * denoiser.config.spread), sigmas, noise.clone)
+                > 0
+            )
+    return measured(truth, *drawn)
