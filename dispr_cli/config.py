@@ -59,8 +59,8 @@ class DenoiserConfig:
     sigma_min, sigma_max
         Range of noise levels that sampling uses.
     spread
-        What the noise of a sampler's first step is multiplied by: 1 gives the spread of the augmented cells
-        of the training, less a narrower one.
+        What the noise of a sampler's first step is multiplied by. With 1 the samples of a cell differ as
+        the shapes of training examples that look like it do, augmented ones included; below 1, less.
     """
 
     patch: int = 4
@@ -193,15 +193,18 @@ class ReconstructConfig:
         Shapes drawn for each cell.
     seed
         Together with a cell's pixels and the sample's index it decides the noise, and nothing else does.
-    batch_size
-        Volumes denoised in one call; 0 picks one that suits the device, halved when memory runs out.
+    cells_at_once
+        Cells handed to the method in one call; 0: :func:`dispr_cli.pipeline.choose_cells_at_once` decides.
+        More take more memory, too few leave places of the method's micro-batches empty, and no shape depends
+        on it. How many volumes its network denoises in one call is the method's own, halved when memory runs
+        out (:class:`dispr_cli.diffusion.micro_batches.MicroBatchedMethod`).
     device, precision
         Where and in which number format the network runs; ``auto`` picks the fastest that is there.
     """
 
     num_samples: int = 5
     seed: int = 0
-    batch_size: int = 0
+    cells_at_once: int = 0
     device: str = "auto"
     precision: str = "auto"
 
@@ -210,9 +213,9 @@ class ReconstructConfig:
             raise ConfigError(f"--samples is {self.num_samples}: expected a whole number from 1 to 1000")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"--seed is {self.seed}: expected a whole number from 0 to 2**63 - 1")
-        if not 0 <= self.batch_size <= 4096:
+        if not 0 <= self.cells_at_once <= 4096:
             raise ConfigError(
-                f"--batch-size is {self.batch_size}: expected auto or a whole number from 1 to 4096"
+                f"--cells-at-once is {self.cells_at_once}: expected auto or a whole number from 1 to 4096"
             )
         OneOf(DEVICES).check("device", self.device)
         OneOf(PRECISIONS).check("precision", self.precision)

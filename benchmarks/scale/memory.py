@@ -80,7 +80,7 @@ def run(count: int) -> dict[str, Any]:
     begun = out.exists()
     command = [sys.executable, "-m", "dispr_cli", "reconstruct", str(source), str(out)]
     command += ["--weights", str(weights), "--steps", "1", "--samples", "1", "--threads", "1", "--quiet"]
-    command += ["--device", "cpu", "--precision", "fp32", "--batch-size", "5"]
+    command += ["--device", "cpu", "--precision", "fp32", "--cells-at-once", "5"]
     started, looks = time.monotonic(), []
     # Without torch's threads of its own, which count in memory.
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -174,11 +174,11 @@ def reconstruct(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    batch_size: Annotated[
+    cells_at_once: Annotated[
         str,
         typer.Option(
-            "--batch-size",
-            help="Cells in flight: auto or a number. The result does not depend on it.",
+            "--cells-at-once",
+            help="Cells done together, auto or a number: more take more memory. No shape depends on it.",
             metavar="N",
             rich_help_panel=MACHINE,
         ),
@@ -244,7 +244,7 @@ def reconstruct(
     if method_name == NAMES[0]:
         steps = chosen.num_steps if steps is None else steps
         spread = chosen.spread if spread is None else spread
-    run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
+    run = ReconstructConfig(samples, seed, _cells_at_once(cells_at_once), device, precision)
     inputs = InputSettings(
         channel=channel,
         plane=None if plane is None else plane_of(plane),
@@ -286,7 +286,7 @@ def reconstruct(
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
-    at_once = run.batch_size or choose_cells_at_once(method, samples)
+    at_once = run.cells_at_once or choose_cells_at_once(method, samples)
     job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
     with keeping_work(out), events:
         if dask is not None:
@@ -332,9 +332,9 @@ def reconstruct(
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 
 
-def _batch_size(text: str) -> int:
+def _cells_at_once(text: str) -> int:
     if text == "auto":
         return 0
     if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"--batch-size is {text!r}: expected auto or a whole number from 1 to 4096")
+        raise ConfigError(f"--cells-at-once is {text!r}: expected auto or a whole number from 1 to 4096")
     return int(text)

@@ -29,7 +29,7 @@ def test_an_interrupted_run_says_what_is_kept_and_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(watch.RunProgress, "reconstructed", stop)
-        stopped = dispr_here(*command, "--batch-size", 1)
+        stopped = dispr_here(*command, "--cells-at-once", 1)
     kept = open_store(out).progress()
     assert kept.pending > 0, "nothing was interrupted"
     finished = kept.done + kept.failed
