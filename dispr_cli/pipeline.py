@@ -27,7 +27,7 @@ from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 
 CELLS_AT_ONCE = {"cpu": 4, "mps": 8, "cuda": 32}
-"""About so many cells are handed to the method in one call, by device, unless ``--cells-at-once`` is given."""
+"""About so many cells are handed to the method in one call, by device; ``--cells-at-once`` says otherwise."""
 
 
 def choose_cells_at_once(method: Method, num_samples: int) -> int:
