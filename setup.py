@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -25,6 +27,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
+LEAST_CMAKE = (3, 18)  # as CMakeLists.txt asks for
 MODES = ("auto", "require", "cpu", "cuda", "off")
 COMPILERS = (os.environ.get("CXX", "c++").split()[0], "g++", "clang++")
 
@@ -40,11 +43,20 @@ def _has_compiler() -> bool:
     return platform.system() in ("Linux", "Darwin") and any(shutil.which(name) for name in COMPILERS)
 
 
+def _has_cmake() -> bool:
+    try:
+        answer = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    found = re.search(r"version (\d+)\.(\d+)", answer)
+    return found is not None and (int(found[1]), int(found[2])) >= LEAST_CMAKE
+
+
 def _build_tools() -> list[str]:
     """Name the packages that supply CMake, and something for it to drive, where the machine has none."""
     if _mode() == "off" or not _has_compiler():
         return []
-    missing = [] if shutil.which("cmake") else ["cmake>=3.18"]
+    missing = [] if _has_cmake() else [f"cmake>={'.'.join(map(str, LEAST_CMAKE))}"]
     return missing if shutil.which("ninja") or shutil.which("make") else [*missing, "ninja"]
 
 
@@ -98,7 +110,9 @@ class CMakeBuild(build_ext):
         self._call("cmake", "-S", str(ROOT), "-B", str(build), *generator, *options)
         self._call("cmake", "--build", str(build), "--target", "_kernels", "--parallel")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(build / "_kernels.so", target)
+        # Put in place whole: a program that has the old library mapped into its memory goes on with that one.
+        with tempfile.TemporaryDirectory(dir=target.parent) as near:
+            shutil.copyfile(build / "_kernels.so", Path(near) / target.name).replace(target)
 
     def _call(self, *command: str) -> None:
         self.announce(" ".join(command), level=2)

@@ -23,7 +23,7 @@ struct OnCpu {
   static void run(const Tensor&, const LinearRows& args) { cpu_kernels().linear_rows(args, threads()); }
   static void run(const Tensor&, const NormalNoise& args) { cpu_kernels().normal_noise(args, threads()); }
   static void run(const Tensor&, const ConvolutionWeights& args) { run_if_there(cpu_kernels().pack_convolution, args); }
-  static void run(const Tensor&, const BriefConvolution& args) { run_if_there(cpu_kernels().convolution_brief, args); }
+  static void run(const Tensor&, const Bf16Convolution& args) { run_if_there(cpu_kernels().convolution_bf16, args); }
 
  private:
   static void run_on_torch_threads(int64_t tasks, int64_t grain, Parallel::Body body, void* context) {
@@ -111,7 +111,7 @@ const bool registered = [] {
 DISPR_EXPORT void dispr_schemas_2() {}
 DISPR_EXPORT const char* dispr_instruction_set() { return dispr::cpu_kernels().instruction_set; }
 DISPR_EXPORT int dispr_choose_instruction_set(const char* name) { return dispr::choose_cpu_kernels(name); }
-DISPR_EXPORT int dispr_convolves_brief() { return dispr::cpu_kernels().convolution_brief != nullptr; }
+DISPR_EXPORT int dispr_convolves_bf16() { return dispr::cpu_kernels().convolution_bf16 != nullptr; }
 DISPR_EXPORT int dispr_has_cuda() {
 #ifdef DISPR_CUDA
   return 1;

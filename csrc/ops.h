@@ -199,7 +199,7 @@ Tensor convolved(const Input& in, Packed&& packed, const GroupNormForward* norm)
   const Tensor bias = in.parameter(std::move(packed.bias), {packed.outputs}, "bias");
   const Tensor residual = in.volume(std::move(packed.residual), sizes, in.dtype, "residual");
   Tensor y = empty_strided(sizes, dense_strides(sizes, true), in.dtype, in.x);
-  Device::run(in.x, BriefConvolution{x[0], x[1], packed.outputs, x[2], x[3], x[4], in.x.data(), panels.data(),
+  Device::run(in.x, Bf16Convolution{x[0], x[1], packed.outputs, x[2], x[3], x[4], in.x.data(), panels.data(),
                                      bias.data(), residual.data(), y.data(), norm});
   return y;
 }
@@ -233,7 +233,7 @@ void norm_convolve_packed(StableIValue* stack, uint64_t, uint64_t) {
   stack[0] = in.result(convolved<Device>(in, std::move(packed), &norm));
 }
 
-// patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound, brief, wide) -> y, always
+// patch_projection(x, weight, bias?, gather, scatter, repeat, scale?, residual?, bound, bf16, wide) -> y, always
 // channels-last
 template <class Device>
 void patch_projection(StableIValue* stack, uint64_t, uint64_t) {
@@ -241,10 +241,10 @@ void patch_projection(StableIValue* stack, uint64_t, uint64_t) {
   Tensor scales = optional_tensor_from(stack[6]), added = optional_tensor_from(stack[7]);
   const int64_t gather = int_from(stack[3]), scatter = int_from(stack[4]), repeat = int_from(stack[5]) & 1;
   const Input in("patch_projection", std::move(any_x), {true, Device::reads_float16, 5, 5});
-  const bool brief = (int_from(stack[9]) & 1) && in.storage != Storage::float64, wide = int_from(stack[10]) & 1;
+  const bool bf16 = (int_from(stack[9]) & 1) && in.storage != Storage::float64, wide = int_from(stack[10]) & 1;
   const int32_t given = in.storage == Storage::float64 ? in.dtype
                         : wide                         ? aoti_torch_dtype_float32()
-                        : brief                        ? aoti_torch_dtype_bfloat16()
+                        : bf16                        ? aoti_torch_dtype_bfloat16()
                                                        : in.given_dtype;
   const int32_t dtype = given == aoti_torch_dtype_float16() && !Device::reads_float16 ? in.dtype : given;
   const Sizes& x = in.sizes;
@@ -264,7 +264,7 @@ void patch_projection(StableIValue* stack, uint64_t, uint64_t) {
   const Sizes sizes{x[0], outputs / share, depth * scatter, height * scatter, width * scatter};
   const Tensor residual = in.volume(std::move(added), sizes, dtype, "residual");
   Tensor y = empty_strided(sizes, dense_strides(sizes, true), dtype, in.x);
-  Device::run(in.x, PatchProjection{x[0], depth, height, width, values, outputs, gather, scatter, repeat != 0, brief,
+  Device::run(in.x, PatchProjection{x[0], depth, height, width, values, outputs, gather, scatter, repeat != 0, bf16,
                                     in.storage, storage_of(dtype, in.argument("x")), float_from(stack[8]), in.x.data(),
                                     weight.data(), bias.data(), scale.data(), residual.data(), y.data()});
   stack[0] = word_from(laid_out(std::move(y), true, given));

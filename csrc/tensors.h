@@ -1,7 +1,7 @@
 // How the binding checks tensors and lays them out for the kernels, and hands results back in the caller's own layout.
 //
 // A kernel trusts its pointers and sizes: whatever an operator is handed is checked here first, or in `Input`'s terms in
-// ops.h. An operator takes over all its tensors before the first check, so that none is left to nobody when one fails.
+// ops.h. An operator first takes ownership of every argument, so that nothing leaks when a check throws.
 #pragma once
 
 #include <initializer_list>

@@ -1,10 +1,11 @@
-"""Work by the threads of a pool, its results in the order of what they were made of."""
+"""Work on many items in their order: by the threads of a pool, or so many at a time."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 _Given = TypeVar("_Given")
@@ -25,8 +26,8 @@ def in_order(
     pool
         Whose threads do it.
     ahead
-        At most so many items are begun and not yet asked for; those not begun when nobody asks any more
-        never are.
+        At most so many items are begun and not yet asked for. When the caller stops asking, no further item
+        is begun.
     """
     waiting: deque[Future[_Made]] = deque()
     try:
@@ -39,3 +40,10 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def batched(items: Iterable[_Given], size: int) -> Iterator[list[_Given]]:
+    """Yield the items in lists of so many; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -19,9 +19,10 @@ from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.ordered_work import batched
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.scale.run import finish_part, open_run
-from dispr_cli.scale.shards import Events, Job, Silence, batched, reconstruct_shards
+from dispr_cli.scale.shards import Events, Job, Silence, reconstruct_shards
 from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore

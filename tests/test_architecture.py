@@ -26,7 +26,7 @@ ALLOWED = {
     "shape": {"errors", "config"},
     "report": {"errors", "config", "durable", "shape"},
     "study": {"errors", "config", "shape"},
-    "scale": {"errors", "config", "threads", "inputs", "method", "diffusion", "volumes"},
+    "scale": {"errors", "config", "ordered_work", "threads", "inputs", "method", "diffusion", "volumes"},
     "morphology": {"errors", "config", "durable", "inputs", "ordered_work", "shape", "study", "volumes"},
     "classification": {"errors", "config", "durable", "morphology", "report", "shape", "study", "volumes"},
     "diffusion": {"errors", "config", "setting_ranges", "durable", "inputs", "method", "shape"},
@@ -38,7 +38,7 @@ ALLOWED = {
     "sampled_volumes": {"errors", "config", "inputs"},
     "diagnosis": {"errors", "threads", "diffusion"},
     "pictures": {"errors", "inputs", "diffusion", "report", "volumes"},
-    "pipeline": {"errors", "config", "inputs", "method", "scale", "shape", "volumes"},
+    "pipeline": {"errors", "config", "ordered_work", "inputs", "method", "scale", "shape", "volumes"},
     "methods": {"errors", "config", "method", "diffusion", "baselines", "held_out"},
     "training": {
         *("errors", "config", "study", "diffusion", "baselines"),

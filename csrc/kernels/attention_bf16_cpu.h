@@ -16,10 +16,10 @@ constexpr int64_t kKeysAtOnce = 128;      // keys whose scores are held at once
 
 // Where q, k and v of one sample lie, all in heads of `size` values, filled up with zeros to whole blocks. q: token by
 // token. k: panels whose columns are 16 tokens. v: panels whose columns are 16 values.
-struct BriefHeads {
+struct Bf16Heads {
   int64_t channels, depth, heads, size, columns, tokens;
 
-  explicit BriefHeads(const AttentionForward& a)
+  explicit Bf16Heads(const AttentionForward& a)
       : channels(a.channels), depth(round_up(a.channels, kDepthStep)), heads(a.heads), size(a.channels / a.heads),
         columns(round_up(size, kSide)), tokens(round_up(a.voxels, kSide)) {}
 
@@ -29,7 +29,7 @@ struct BriefHeads {
 };
 
 // Packs weights and biases of q, k and v, each head filled up with zeros.
-inline void pack_qkv(const BriefHeads& h, const float* weight, const float* bias, Bfloat16* panels, float* biases) {
+inline void pack_qkv(const Bf16Heads& h, const float* weight, const float* bias, Bfloat16* panels, float* biases) {
   const int64_t per_head = h.columns / kPanelColumns;
   for (int64_t i = 0; i < 3 * h.heads; ++i) {
     pack_panels(weight + i * h.size * h.channels, h.size, h.channels, per_head, h.depth,
@@ -39,7 +39,7 @@ inline void pack_qkv(const BriefHeads& h, const float* weight, const float* bias
 }
 
 // Tokens of x, normalised and rounded, in rows of `depth`; zeros up to `rows` rows.
-inline void normalise_brief(const BriefHeads& h, const Bfloat16* x, int64_t count, int64_t rows,
+inline void normalise_bf16(const Bf16Heads& h, const Bfloat16* x, int64_t count, int64_t rows,
                             const Affine<float>& affine, int64_t table, Bfloat16* to) {
   if (count < rows || h.channels < h.depth)
     for (int64_t i = 0; i < rows * h.depth; ++i) to[i] = Bfloat16{};
@@ -53,7 +53,7 @@ inline void normalise_brief(const BriefHeads& h, const Bfloat16* x, int64_t coun
 }
 
 // Puts a block of sums, 32 tokens from `token` on by 32 values of a head from `column` on, where it belongs.
-inline void place_brief(const BriefHeads& h, const float* sums, const float* bias, int64_t kind, int64_t token,
+inline void place_bf16(const Bf16Heads& h, const float* sums, const float* bias, int64_t kind, int64_t token,
                         int64_t column, Bfloat16* head) {
   const FloatVector bias0 = load<FloatVector>(bias, Whole{}), bias1 = load<FloatVector>(bias + 16, Whole{});
   if (kind == 0) {
@@ -80,7 +80,7 @@ inline void place_brief(const BriefHeads& h, const float* sums, const float* bia
 }
 
 // Writes q, k and v of `rows` tokens from `first` on, of which `tokens` holds the normalised values.
-inline void project_qkv_brief(const BriefHeads& h, const Bfloat16* tokens, int64_t first, int64_t rows,
+inline void project_qkv_bf16(const Bf16Heads& h, const Bfloat16* tokens, int64_t first, int64_t rows,
                               const Bfloat16* panels, const float* biases, Bfloat16* qkv) {
   const Buffer<float> sums(kSide * kSide);
   for (int64_t kind = 0; kind < 3; ++kind)
@@ -90,7 +90,7 @@ inline void project_qkv_brief(const BriefHeads& h, const Bfloat16* tokens, int64
         for (int64_t row = 0; row < rows; row += kSide) {
           multiply_block(tokens + row * h.depth, h.depth, panels + output * h.depth, kPanelColumns * h.depth, h.depth,
                          sums + 0, kSide, false);
-          place_brief(h, sums + 0, biases + output, kind, first + row, column, qkv + h.start(kind, head));
+          place_bf16(h, sums + 0, biases + output, kind, first + row, column, qkv + h.start(kind, head));
         }
       }
 }
@@ -102,7 +102,7 @@ struct Softmaxes {
 };
 
 // Scores of 16 queries and `count` keys, a multiple of 32, become weights in bfloat16.
-inline void soften_brief(const float* scores, int64_t count, Softmaxes& states, Bfloat16* weights) {
+inline void soften_bf16(const float* scores, int64_t count, Softmaxes& states, Bfloat16* weights) {
   FloatVector rows[16];
   for (int r = 0; r < 16; ++r) {
     const float* of_row = scores + r * kKeysAtOnce;
@@ -118,21 +118,21 @@ inline void soften_brief(const float* scores, int64_t count, Softmaxes& states, 
     const FloatVector highest = FloatVector{} + reinterpret_cast<const float*>(&max)[r];
     FloatVector sum0 = {}, sum1 = {};
     for (int64_t c = r * kKeysAtOnce; c < r * kKeysAtOnce + count; c += 32) {
-      const FloatVector w0 = exp2_brief(load<FloatVector>(scores + c, Whole{}) - highest);
-      const FloatVector w1 = exp2_brief(load<FloatVector>(scores + c + 16, Whole{}) - highest);
+      const FloatVector w0 = exp2_bf16(load<FloatVector>(scores + c, Whole{}) - highest);
+      const FloatVector w1 = exp2_bf16(load<FloatVector>(scores + c + 16, Whole{}) - highest);
       store_side_by_side(weights + c, w0, w1);
       sum0 += w0;
       sum1 += w1;
     }
     rows[r] = sum0 + sum1;
   }
-  states.keep = exp2_brief(states.max - max);
+  states.keep = exp2_bf16(states.max - max);
   states.sum = states.sum * states.keep + join_lanes(rows, [](auto a, auto b) { return a + b; });
   states.max = max;
 }
 
 // Attention of up to 32 queries from `first` on to all keys of one head; `out` receives rows of `depth`.
-inline void attend_brief(const BriefHeads& h, int64_t voxels, int64_t head, int64_t first, const Bfloat16* qkv,
+inline void attend_bf16(const Bf16Heads& h, int64_t voxels, int64_t head, int64_t first, const Bfloat16* qkv,
                          Bfloat16* out) {
   const Bfloat16* q = qkv + h.start(0, head) + first * h.columns;
   const Bfloat16* k = qkv + h.start(1, head);
@@ -150,7 +150,7 @@ inline void attend_brief(const BriefHeads& h, int64_t voxels, int64_t head, int6
       for (int64_t c = keys; c < padded; ++c) scores[r * kKeysAtOnce + c] = -HUGE_VALF;
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t row = half * 16;
-      soften_brief(scores + row * kKeysAtOnce, padded, states[half], weights + row * kKeysAtOnce);
+      soften_bf16(scores + row * kKeysAtOnce, padded, states[half], weights + row * kKeysAtOnce);
       for (int64_t r = 0; key > 0 && r < 16; ++r)
         for (int64_t c = (row + r) * h.columns; c < (row + r + 1) * h.columns; c += 16)
           store(mixed + c, load<FloatVector>(mixed + c, Whole{}) * states[half].keep[r], Whole{});
@@ -169,7 +169,7 @@ inline void attend_brief(const BriefHeads& h, int64_t voxels, int64_t head, int6
 }
 
 // y = x + mixed · projᵀ + bias for `count` tokens; `mixed` has whole blocks of rows.
-inline void project_out_brief(const BriefHeads& h, int64_t count, const Bfloat16* mixed, const Bfloat16* panels,
+inline void project_out_bf16(const Bf16Heads& h, int64_t count, const Bfloat16* mixed, const Bfloat16* panels,
                               const float* bias, const Bfloat16* x, Bfloat16* y) {
   const Buffer<float> sums(kSide * kSide);
   for (int64_t column = 0; column < h.channels; column += kSide)
@@ -186,10 +186,10 @@ inline void project_out_brief(const BriefHeads& h, int64_t count, const Bfloat16
     }
 }
 
-inline void attention_forward_brief(const AttentionForward& a, const Parallel& parallel) {
+inline void attention_forward_bf16(const AttentionForward& a, const Parallel& parallel) {
   const auto parameter = [](const void* values) { return static_cast<const float*>(values); };
   const Cut cut(norm_of(a).shape, Lanes<FloatVector>::count);
-  const BriefHeads h(a);
+  const Bf16Heads h(a);
   const Bfloat16* x = static_cast<const Bfloat16*>(a.x);
   Bfloat16* y = static_cast<Bfloat16*>(a.y);
 
@@ -216,20 +216,20 @@ inline void attention_forward_brief(const AttentionForward& a, const Parallel& p
       const int64_t count = smaller(kProjectedTokens, a.voxels - first), rows = round_up(count, kSide);
       const Tiles tiles;
       const Buffer<Bfloat16> tokens(kProjectedTokens * h.depth);
-      normalise_brief(h, x + (start + n) * sample + first * a.channels, count, rows, affine, cut.table(start + n),
+      normalise_bf16(h, x + (start + n) * sample + first * a.channels, count, rows, affine, cut.table(start + n),
                       tokens + 0);
-      project_qkv_brief(h, tokens + 0, first, rows, qkv_panels + 0, biases + 0, qkv + n * h.elements());
+      project_qkv_bf16(h, tokens + 0, first, rows, qkv_panels + 0, biases + 0, qkv + n * h.elements());
     });
     parallel_for(parallel, here * h.heads * blocks, kSide * a.voxels, [&](int64_t task) {
       const int64_t n = task / (h.heads * blocks), head = task / blocks % h.heads, first = task % blocks * kSide;
       const Tiles tiles;
-      attend_brief(h, a.voxels, head, first, qkv + n * h.elements(), mixed + n * mixed_step);
+      attend_bf16(h, a.voxels, head, first, qkv + n * h.elements(), mixed + n * mixed_step);
     });
     parallel_for(parallel, here * parts, kProjectedTokens * a.channels * 2, [&](int64_t task) {
       const int64_t n = task / parts, first = task % parts * kProjectedTokens;
       const int64_t at = (start + n) * sample + first * a.channels;
       const Tiles tiles;
-      project_out_brief(h, smaller(kProjectedTokens, a.voxels - first), mixed + (n * mixed_step + first * h.depth),
+      project_out_bf16(h, smaller(kProjectedTokens, a.voxels - first), mixed + (n * mixed_step + first * h.depth),
                         proj_panels + 0, parameter(a.proj_bias), x + at, y + at);
     });
   }

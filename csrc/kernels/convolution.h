@@ -20,7 +20,7 @@ struct ConvolutionForward {
 
 // The same in bfloat16, with weights packed before; bias is float. All tensors have their channels side by side. With a
 // norm, x is first normalised, modulated and activated as it says; its x is ours, and y, mean and rstd are null.
-struct BriefConvolution {
+struct Bf16Convolution {
   int64_t samples, in_channels, out_channels, depth, height, width;
   const void *x, *panels, *bias, *residual;
   void* y;

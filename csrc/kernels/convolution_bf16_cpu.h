@@ -24,7 +24,7 @@ constexpr int64_t kBorderedElements = 1 << 18;  // of the copies worked on at on
 struct Bordered {
   int64_t depth, height, width, given, channels, copies, line;
 
-  explicit Bordered(const BriefConvolution& a)
+  explicit Bordered(const Bf16Convolution& a)
       : depth(a.depth), height(a.height), width(a.width), given(a.in_channels),
         channels(round_up(a.in_channels, kDepthStep)), copies(a.width % kTileRows == 0 ? 1 : 3),
         line(copies == 1 ? a.width + 2 : a.width) {}
@@ -108,7 +108,7 @@ DISPR_INLINE void convolve_block(const Bordered& from, const Bfloat16* plane, in
 }
 
 // One plane of y.
-inline void convolve_plane(const BriefConvolution& a, const Bordered& from, const Bfloat16* plane, int64_t first_voxel) {
+inline void convolve_plane(const Bf16Convolution& a, const Bordered& from, const Bfloat16* plane, int64_t first_voxel) {
   const int64_t voxels = a.height * a.width;
   const Tiles tiles;
   const Buffer<float> sums(kSide * kSide);
@@ -126,7 +126,7 @@ inline void convolve_plane(const BriefConvolution& a, const Bordered& from, cons
     }
 }
 
-void convolution_brief(const BriefConvolution& a, const Parallel& parallel) {
+void convolution_bf16(const Bf16Convolution& a, const Parallel& parallel) {
   const Bordered b(a);
   const int64_t volume = a.depth * a.height * a.width, planes = a.depth + 2;
   const int64_t together = smaller(a.samples, larger(1, kBorderedElements / larger(1, b.elements())));

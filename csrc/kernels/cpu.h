@@ -21,7 +21,7 @@ struct CpuKernels {
   void (*normal_noise)(const NormalNoise&, const Parallel&);
   // Null where PyTorch's own convolution in bfloat16 is the better one.
   void (*pack_convolution)(const ConvolutionWeights&, const Parallel&);
-  void (*convolution_brief)(const BriefConvolution&, const Parallel&);
+  void (*convolution_bf16)(const Bf16Convolution&, const Parallel&);
 };
 
 // The best table this processor can run, or the one chosen by choose_cpu_kernels.

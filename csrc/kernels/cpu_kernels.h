@@ -36,7 +36,7 @@ void group_norm_backward(const GroupNormBackward& args, const Parallel& parallel
 }
 void attention_forward(const AttentionForward& args, const Parallel& parallel) {
 #ifdef DISPR_HAS_BF16_PRODUCTS
-  if (args.storage == Storage::bfloat16) return attention_forward_brief(args, parallel);
+  if (args.storage == Storage::bfloat16) return attention_forward_bf16(args, parallel);
 #endif
   DISPR_RUN_AS(attention_forward_as)
 }
@@ -47,17 +47,17 @@ template <class V, class S, class To>
 void patch_projection_from_to(const PatchProjection& args, const Parallel& parallel) {
 #ifdef DISPR_HAS_BF16_PRODUCTS
   if constexpr (!std::is_same_v<V, double>)
-    if (args.brief) return patch_projection_brief<S, To>(args, parallel);
+    if (args.bf16) return patch_projection_bf16<S, To>(args, parallel);
 #endif
   patch_projection_as<V, S, To>(args, parallel);
 }
 
 void patch_projection(const PatchProjection& args, const Parallel& parallel) {
   if (args.storage == Storage::float64) return patch_projection_from_to<double, double, double>(args, parallel);
-  const bool from_brief = args.storage == Storage::bfloat16, to_brief = args.result == Storage::bfloat16;
-  const auto run = from_brief ? (to_brief ? patch_projection_from_to<FloatVector, Bfloat16, Bfloat16>
+  const bool from_bf16 = args.storage == Storage::bfloat16, to_bf16 = args.result == Storage::bfloat16;
+  const auto run = from_bf16 ? (to_bf16 ? patch_projection_from_to<FloatVector, Bfloat16, Bfloat16>
                                           : patch_projection_from_to<FloatVector, Bfloat16, float>)
-                              : (to_brief ? patch_projection_from_to<FloatVector, float, Bfloat16>
+                              : (to_bf16 ? patch_projection_from_to<FloatVector, float, Bfloat16>
                                           : patch_projection_from_to<FloatVector, float, float>);
   run(args, parallel);
 }
@@ -73,7 +73,7 @@ extern const CpuKernels kernels;
 const CpuKernels kernels{DISPR_NAME(DISPR_ISA), group_norm_forward, group_norm_backward, attention_forward,
                          convolution_forward, patch_projection, linear_rows, normal_noise,
 #ifdef DISPR_HAS_BF16_PRODUCTS
-                         pack_convolution, convolution_brief};
+                         pack_convolution, convolution_bf16};
 #else
                          nullptr, nullptr};
 #endif

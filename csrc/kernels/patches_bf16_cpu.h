@@ -10,17 +10,17 @@ namespace dispr {
 namespace DISPR_ISA {
 namespace {
 
-constexpr int64_t kBriefPatches = 64;  // tokens of one task
+constexpr int64_t kBf16Patches = 64;  // tokens of one task
 
 template <class S, class To>
-void patch_projection_brief(const PatchProjection& a, const Parallel& parallel) {
+void patch_projection_bf16(const PatchProjection& a, const Parallel& parallel) {
   const int64_t tokens = a.samples * a.depth * a.height * a.width;
   const int64_t columns = round_up(a.outputs, kSide), depth = round_up(a.values, kDepthStep);
   const PatchGrid from = PatchGrid::of(a, a.gather), to = PatchGrid::of(a, a.scatter);
   const Buffer<Bfloat16> panels(columns * depth);
   pack_panels(static_cast<const float*>(a.weight), a.outputs, a.values, columns / kPanelColumns, depth, panels + 0);
-  parallel_for(parallel, ceil_div(tokens, kBriefPatches), kBriefPatches * (a.values + a.outputs), [&](int64_t task) {
-    const int64_t first = task * kBriefPatches, count = smaller(kBriefPatches, tokens - first);
+  parallel_for(parallel, ceil_div(tokens, kBf16Patches), kBf16Patches * (a.values + a.outputs), [&](int64_t task) {
+    const int64_t first = task * kBf16Patches, count = smaller(kBf16Patches, tokens - first);
     const int64_t rows = round_up(count, kSide);
     const Buffer<Bfloat16> patches(rows * depth);
     const Buffer<float> sums(rows * columns);

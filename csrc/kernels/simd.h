@@ -266,25 +266,25 @@ inline V silu(V u) {
 
 // For results that are stored in bfloat16: relative errors of 1e-4, a fortieth of the rounding.
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && DISPR_LANES == 16
-inline FloatVector exp2_brief(FloatVector t) {  // 0 far below -126
+inline FloatVector exp2_bf16(FloatVector t) {  // 0 far below -126
   const FloatVector r = (FloatVector)_mm512_reduce_ps((__m512)t, 0x09);
   FloatVector p = r * 7.80245233e-2f + 2.26067155e-1f;
   p = p * r + 6.95833541e-1f;
   p = p * r + 9.99925219e-1f;
   return (FloatVector)_mm512_scalef_ps((__m512)p, (__m512)t);
 }
-inline FloatVector silu_brief(FloatVector u) {
-  const FloatVector e = exp2_brief(at_most(FloatVector{} + 125.0f, u * -1.44269504f));
+inline FloatVector silu_bf16(FloatVector u) {
+  const FloatVector e = exp2_bf16(at_most(FloatVector{} + 125.0f, u * -1.44269504f));
   return u * (FloatVector)_mm512_rcp14_ps((__m512)(1.0f + e));
 }
 #else
-inline FloatVector silu_brief(FloatVector u) { return silu(u); }
+inline FloatVector silu_bf16(FloatVector u) { return silu(u); }
 #endif
 
 // silu to the precision of the format S its result is stored in.
 template <class S, class V>
 inline V silu_for(V u) {
-  if constexpr (std::is_same_v<S, Bfloat16>) return silu_brief(u);
+  if constexpr (std::is_same_v<S, Bfloat16>) return silu_bf16(u);
   else return silu(u);
 }
 

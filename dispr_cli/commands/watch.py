@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class RunProgress(Following):
-    """Follow a run on stderr; see :class:`dispr_cli.pipeline.Events`."""
+    """Follow a run on stderr; see :class:`dispr_cli.scale.shards.Events`."""
 
     def __init__(self, quiet: bool) -> None:
         super().__init__("cells", quiet, TextColumn("{task.fields[rate]}"), rate="")

@@ -46,9 +46,9 @@ class _Recorder(TorchDispatchMode):
         name, named = func.overloadpacket.__name__, kwargs or {}
         if name == "convolution":
             self.products.append(_convolution(args, lambda: func(*args, **named)))
-        elif name in ("convolution_3d", "convolution_3d_brief"):
-            self.products.append(_own_convolution(args[0], args[1], args[2], name.endswith("brief")))
-        elif name == "norm_convolution_3d_brief":  # what it convolves has the shape of x
+        elif name in ("convolution_3d", "convolution_3d_bf16"):
+            self.products.append(_own_convolution(args[0], args[1], args[2], name.endswith("bf16")))
+        elif name == "norm_convolution_3d_bf16":  # what it convolves has the shape of x
             self.products.append(_own_convolution(args[0], args[7], args[8], True))
         elif name == "patch_projection":
             self.products.append(_projection(*args))
@@ -88,19 +88,19 @@ def attention_products(x: torch.Tensor, heads: int, _groups: int, *parameters: A
     ]
 
 
-def _own_convolution(x: Any, weight: Any, bias: Any, brief: bool) -> Product:
-    x, weight, bias = (_rounded(given, brief) for given in (x, weight, bias))
+def _own_convolution(x: Any, weight: Any, bias: Any, bf16: bool) -> Product:
+    x, weight, bias = (_rounded(given, bf16) for given in (x, weight, bias))
     return _convolution((x, weight), lambda: F.conv3d(x, weight, bias, padding=1))
 
 
-def _rounded(given: Any, brief: bool) -> Any:
-    return None if given is None else given.to(product_dtype(given.dtype, brief))
+def _rounded(given: Any, bf16: bool) -> Any:
+    return None if given is None else given.to(product_dtype(given.dtype, bf16))
 
 
 def _projection(x: torch.Tensor, weight: torch.Tensor, _bias: object, gather: int, *rest: Any) -> Product:
-    *_, brief, _wide = rest
-    rows = _rounded(patch_rows(x, gather), brief)
-    return _product_into("projection", torch.mm, rows, _rounded(weight.t(), brief))
+    *_, bf16, _wide = rest
+    rows = _rounded(patch_rows(x, gather), bf16)
+    return _product_into("projection", torch.mm, rows, _rounded(weight.t(), bf16))
 
 
 def _product_into(

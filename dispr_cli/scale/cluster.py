@@ -200,6 +200,14 @@ def _take(run: _Run, future: Future) -> None:
         run.notify(f"a shard is set aside, its workers died one after the other ({error.last_worker})")
     except CancelledError:
         return
+    except LOST as error:
+        # Where a shard has failed, its error is the worker's own and no sign that the scheduler is gone.
+        if future.status != "error":
+            raise
+        raise DisprError(
+            f"a worker could not do its shard ({type(error).__name__}: {error}); when that is mended, run "
+            "the same command again: what was finished is kept."
+        ) from error
     else:
         run.events.reconstructed(report.done, report.failed)
     finally:

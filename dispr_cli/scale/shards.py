@@ -9,13 +9,12 @@ shares the shards out (this process, parts, a cluster) uses what stands here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from dispr_cli.inputs.fields import FieldCache
 from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.ordered_work import batched
 from dispr_cli.scale.descriptions import Area, described
 from dispr_cli.scale.heap import return_free_memory, share_arenas
 from dispr_cli.volumes.cells import Progress
@@ -34,7 +34,6 @@ from dispr_cli.volumes.draft import ShardDraft
 from dispr_cli.volumes.rows import DONE, FAILED, CellRow
 from dispr_cli.volumes.store import VolumeStore
 
-Item = TypeVar("Item")
 _MOST_WAITING = 1
 """Batch of cells, or shard, that waits to be compressed or written while the network works on the next."""
 
@@ -238,10 +237,3 @@ class ShardWriter:
                     self._wait()
         finally:
             self._pool.shutdown()
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield the items in lists of so many; the last may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -18,6 +18,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def run_study(
         )
     known = labels_from_names(cells) if labels is None else read_labels(labels)
     cells = [cell for cell in cells if cell in known]
-    folds = _open_record(out, plan, cells, known, config, weights, init)
+    folds = _open_record(out, plan, {cell: known[cell] for cell in cells}, config, inputs, weights, init)
     networks = (
         given_networks(weights, cells)
         if weights
@@ -110,35 +111,49 @@ def run_study(
 def _open_record(
     out: Path,
     plan: Plan,
-    cells: Sequence[str],
-    labels: Mapping[str, str],
+    classes: Mapping[str, str],
     config: StudyConfig,
+    inputs: InputSettings,
     weights: Path | None,
     init: Path | None,
 ) -> list[list[str]]:
     """Deal out the folds and write down what was asked for, or check that it is the same as before."""
-    classes = [labels[cell] for cell in cells]
-    fold_of = assign_folds(tuple(cells), config.num_folds, config.seed, classes)
-    names = np.array(cells)
+    fold_of = assign_folds(tuple(classes), config.num_folds, config.seed, list(classes.values()))
+    names = np.array(list(classes))
     folds = [sorted(names[fold_of == fold].tolist()) for fold in range(config.num_folds)]
     asked = {
         "source": plan.source.name,
         "settings": dataclasses.asdict(config),
+        "inputs": dataclasses.asdict(inputs),
+        "classes": dict(classes),
         "weights": None if weights is None else str(weights),
         "init": None if init is None else str(init),
         "folds": folds if weights is None else None,
     }
-    content = json.loads(json.dumps(asked))
+    content = json.loads(json.dumps(asked, default=str))
     path = out / RECORD
     with explained(out, "keep a study"):
         out.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != content:
+        if path.is_file() and (changed := _changes(path, content)):
             raise ConfigError(
-                f"{out}: holds a study of other cells or settings (see {RECORD} there); give the same "
+                f"{out}: holds a study of other {', '.join(changed)} (see {RECORD} there); give the same "
                 "ones to go on, or another --out."
             )
         replace_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
     return folds
+
+
+def _changes(path: Path, asked: Mapping[str, Any]) -> list[str]:
+    """Name what differs from the record of a study that was begun."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: is no record of a study ({error}); give another --out, or remove the folder."
+        ) from error
+    if not isinstance(kept, dict):
+        raise ConfigError(f"{path}: is no record of a study; give another --out, or remove the folder.")
+    return sorted(name for name in {*kept, *asked} if kept.get(name) != asked.get(name))
 
 
 def _measured(

@@ -154,6 +154,19 @@ def test_a_store_that_cannot_be_written_ends_the_run(
         run(plan, tmp_path / "out.zarr", workers)
 
 
+@pytest.mark.parametrize("error", [OSError(5, "the sensor is gone"), TimeoutError("too slow")])
+def test_what_fails_on_a_worker_is_not_taken_for_a_lost_scheduler(
+    plan: Plan, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(StubMethod, "reconstruct", fail)
+    shard_task._loaded.clear()
+    with pytest.raises(DisprError, match=f"could not do its shard.*{error.args[-1]}"):
+        run(plan, tmp_path / "out.zarr", workers)
+
+
 def test_cells_that_fail_are_told_and_tried_again_once(plan: Plan, workers: str, tmp_path: Path) -> None:
     cells = [*plan.cells]
     cells[2] = dataclasses.replace(cells[2], problem="its mask is torn")

@@ -23,6 +23,7 @@ from dispr_cli.morphology.table import read_table
 from dispr_cli.shape.features.registry import measure_shape
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.study.forest import ForestConfig
+from dispr_cli.whole_study import run as whole_study
 from dispr_cli.whole_study.run import run_study
 from dispr_cli.whole_study.settings import Machine, StudyConfig
 from tests.diffusion.tiny import make_denoiser
@@ -120,6 +121,37 @@ def run(cells: Path, out: Path, events: Silence, config: StudyConfig = CONFIG, *
     return run_study(cells, out, config, MACHINE, events, inputs=InputSettings(), **options)
 
 
+def test_a_study_says_what_has_changed_since_it_was_begun(
+    cells: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stage may be skipped whose answer would be another."""
+
+    class BegunError(Exception):
+        pass
+
+    def begin(*_: object) -> None:
+        raise BegunError
+
+    monkeypatch.setattr(whole_study, "_measured", begin)
+    out, labels = tmp_path / "study", tmp_path / "labels.csv"
+
+    def start(inputs: InputSettings, **options: Any) -> None:
+        run_study(cells, out, CONFIG, MACHINE, Silence(), inputs=inputs, weights=weights, **options)
+
+    for _ in range(2):
+        with pytest.raises(BegunError):
+            start(InputSettings())
+    with pytest.raises(ConfigError, match="study of other inputs"):
+        start(InputSettings(scale="fit"))
+    names = names_of(cells)
+    labels.write_text("cell,class\n" + "".join(f"{name},{number % 2}\n" for number, name in enumerate(names)))
+    with pytest.raises(ConfigError, match="study of other classes"):
+        start(InputSettings(), labels=labels)
+    (out / "study.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"study\.json: is no record of a study"):
+        start(InputSettings())
+
+
 def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tmp_path: Path) -> None:
     events = Silence()
     summary = run(cells, tmp_path / "study", events, weights=weights)
@@ -142,7 +174,7 @@ def test_given_networks_make_a_study_that_goes_on(cells: Path, weights: Path, tm
     again = Silence()
     assert run(cells, tmp_path / "study", again, weights=weights).read_text(encoding="utf-8") == text
     assert (again.reconstructed, again.measured_shapes) == (0, 4)
-    with pytest.raises(ConfigError, match="other cells or settings"):
+    with pytest.raises(ConfigError, match="study of other settings"):
         run(cells, tmp_path / "study", Silence(), dataclasses.replace(CONFIG, num_samples=2), weights=weights)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.arguments import check_axes, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full, needs_gradient
+from dispr_cli.diffusion.ops.precision import computes_in_bf16, computes_in_full, needs_gradient
 
 
 def convolution_3d(
@@ -45,9 +45,9 @@ def convolution_3d(
         If a shape, dtype or device does not fit ``x``.
     """
     check_convolution("convolution_3d", x, weight, bias, residual)
-    if computes_in_brief(x) and not needs_gradient(x, weight, bias, residual):
-        brief: Tensor = torch.ops.dispr.convolution_3d_brief(x, weight, bias, residual)
-        return brief
+    if computes_in_bf16(x) and not needs_gradient(x, weight, bias, residual):
+        bf16: Tensor = torch.ops.dispr.convolution_3d_bf16(x, weight, bias, residual)
+        return bf16
     if not computes_in_full(x):
         y = F.conv3d(x, weight, bias, padding=1)
         return y if residual is None else residual + y
@@ -82,8 +82,8 @@ def _fake(x: Tensor, weight: Tensor, *_: Tensor | None) -> Tensor:
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=plain.output_format(x))
 
 
-@torch.library.register_fake("dispr::convolution_3d_brief", lib=LIBRARY)
-def _fake_brief(x: Tensor, weight: Tensor, *rest: Tensor | None) -> Tensor:
+@torch.library.register_fake("dispr::convolution_3d_bf16", lib=LIBRARY)
+def _fake_bf16(x: Tensor, weight: Tensor, *rest: Tensor | None) -> Tensor:
     return _fake(x, weight, *rest).bfloat16()
 
 

@@ -18,10 +18,10 @@ LEFT_TO_PYTORCH = (
     plain.attention_3d,
     plain.attention_3d_backward,
     plain.convolution_3d,
-    plain.convolution_3d_brief,
+    plain.convolution_3d_bf16,
     plain.linear_rows,
     plain.normal_noise,
-    plain.norm_convolution_3d_brief,
+    plain.norm_convolution_3d_bf16,
     plain.patch_projection,
 )
 """What cuDNN and cuBLAS do as well or better, csrc/README.md says by how much; noise is the CPU's."""
@@ -46,12 +46,17 @@ def _choosing(by_torch: Callable[..., Any], compiled: Callable[..., Any]) -> Cal
     return run
 
 
-@functools.cache
 def disagreement() -> str | None:
     """Run every compiled kernel once beside plain PyTorch; return what differs, None when nothing does.
 
-    A kernel that fails on a device it was never tried on must cost speed, never a wrong shape.
+    A kernel that fails on a device it was never tried on must cost speed, never a wrong shape. Tried once on
+    each device of a process, when it is the current one.
     """
+    return _disagreement_on(torch.cuda.current_device())
+
+
+@functools.cache
+def _disagreement_on(device: int) -> str | None:
     try:
         for dtype, tolerance in _TOLERANCES.items():
             for what, ours, theirs in _pairs(dtype):

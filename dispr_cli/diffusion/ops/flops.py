@@ -26,14 +26,14 @@ def _projection(x: Any, weight: Any, _bias: Any, gather: int, *_: Any, **__: Any
     return int(2 * tokens * weight[0] * weight[1])
 
 
-@register_flop_formula([torch.ops.dispr.convolution_3d, torch.ops.dispr.convolution_3d_brief])
+@register_flop_formula([torch.ops.dispr.convolution_3d, torch.ops.dispr.convolution_3d_bf16])
 def _convolution(x: Any, weight: Any, *_: Any, **__: Any) -> int:
     """Count the definition's products, whichever way they are computed."""
     N, C, *space = x
     return int(2 * 27 * N * C * weight[0] * space[0] * space[1] * space[2])
 
 
-@register_flop_formula(torch.ops.dispr.norm_convolution_3d_brief)
+@register_flop_formula(torch.ops.dispr.norm_convolution_3d_bf16)
 def _norm_convolution(x: Any, *given: Any, **_: Any) -> int:
     """Count the convolution alone; PyTorch's counter knows products only."""
     return _convolution(x, given[-3])

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from dispr_cli.diffusion.ops import brief, cuda, plain
+from dispr_cli.diffusion.ops import bf16, cuda, plain
 from dispr_cli.errors import ConfigError
 
 KERNELS_VARIABLE = "DISPR_KERNELS"
@@ -41,10 +41,10 @@ _SCHEMAS: dict[Callable[..., Any], str] = {
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     plain.attention_3d: f"({_BLOCK}) -> Tensor",
     plain.convolution_3d: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
-    plain.convolution_3d_brief: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
-    plain.norm_convolution_3d_brief: f"({_NORM}, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
+    plain.convolution_3d_bf16: "(Tensor x, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
+    plain.norm_convolution_3d_bf16: f"({_NORM}, Tensor weight, Tensor? bias, Tensor? residual) -> Tensor",
     plain.patch_projection: "(Tensor x, Tensor weight, Tensor? bias, int gather, int scatter, bool repeat, "
-    "Tensor? scale, Tensor? residual, float bound, bool brief, bool wide) -> Tensor",
+    "Tensor? scale, Tensor? residual, float bound, bool bf16, bool wide) -> Tensor",
     plain.linear_rows: "(Tensor x, Tensor weight, Tensor? bias) -> Tensor",
     plain.normal_noise: "(Tensor streams, int count) -> Tensor",
     plain.attention_3d_backward: f"(Tensor grad, {_BLOCK}) "
@@ -108,9 +108,9 @@ def choose_instruction_set(name: str) -> bool:
     return _NATIVE is not None and bool(_NATIVE.dispr_choose_instruction_set(name.encode()))
 
 
-def convolves_brief() -> bool:
+def convolves_bf16() -> bool:
     """Tell whether the kernels chosen have a convolution in bfloat16 of their own."""
-    return _NATIVE is not None and bool(_NATIVE.dispr_convolves_brief())
+    return _NATIVE is not None and bool(_NATIVE.dispr_convolves_bf16())
 
 
 @contextmanager
@@ -169,19 +169,22 @@ def _load_native() -> tuple[ctypes.CDLL | None, str | None]:
     wanted = os.environ.get(KERNELS_VARIABLE, "")
     if wanted == "off":
         return None, f"the compiled kernels are switched off by {KERNELS_VARIABLE}=off"
-    path = Path(wanted) if wanted else Path(__file__).parents[2] / "_kernels.so"
+    # Absolute: a bare name is looked for among the system's libraries.
+    path = Path(wanted).absolute() if wanted else Path(__file__).parents[2] / "_kernels.so"
     if not path.exists():
         return None, _why_not_built(path)
     try:
         built = path.read_bytes()
-        if b"dispr_instruction_set" in built and _SCHEMAS_KNOWN not in built:
+        if b"dispr_instruction_set" not in built:
+            return None, f"{path} holds no kernels of dispr; reinstall dispr"
+        if _SCHEMAS_KNOWN not in built:
             return None, f"{path} was built for another version of dispr; reinstall dispr"
         torch.ops.load_library(str(path))
         native = ctypes.CDLL(str(path))
     except OSError as error:
         return None, f"{path} cannot be loaded ({error}); reinstall dispr"
     native.dispr_instruction_set.restype = ctypes.c_char_p
-    brief.register(LIBRARY, convolves_brief)
+    bf16.register(LIBRARY, convolves_bf16)
     if native.dispr_has_cuda():
         cuda.register(LIBRARY, _SCHEMAS)
     return native, None

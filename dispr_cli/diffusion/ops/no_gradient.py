@@ -13,8 +13,8 @@ from dispr_cli.diffusion.ops.library import LIBRARY
 Gradients = tuple[Tensor | None, ...]
 
 _ELSEWHERE = {
-    "convolution_3d_brief": "convolution_3d",
-    "norm_convolution_3d_brief": "norm_convolution_3d",
+    "convolution_3d_bf16": "convolution_3d",
+    "norm_convolution_3d_bf16": "norm_convolution_3d",
     "linear_rows": "linear_rows",
 }
 """Operators for inference, and the functions of this room that choose others where a gradient is wanted."""

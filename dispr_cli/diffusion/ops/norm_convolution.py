@@ -10,7 +10,7 @@ from torch import Tensor
 from dispr_cli.diffusion.ops.convolution import check_convolution, convolution_3d
 from dispr_cli.diffusion.ops.group_norm import check_group_norm, group_norm_silu
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.diffusion.ops.precision import computes_in_brief, needs_gradient
+from dispr_cli.diffusion.ops.precision import computes_in_bf16, needs_gradient
 
 
 def norm_convolution_3d(
@@ -31,21 +31,21 @@ def norm_convolution_3d(
     it; else this is the two operations one after the other, whose parameters and errors are described there.
     """
     given = (norm_weight, norm_bias, scale, shift, weight, bias, residual)
-    if not computes_in_brief(x) or needs_gradient(x, *given):
+    if not computes_in_bf16(x) or needs_gradient(x, *given):
         h = group_norm_silu(x, num_groups, norm_weight, norm_bias, eps, scale, shift)
         return convolution_3d(h, weight, bias, residual)
     check_group_norm("norm_convolution_3d", x, num_groups, norm_weight, norm_bias, scale, shift)
     check_convolution("norm_convolution_3d", x, weight, bias, residual)
     norm_weight, norm_bias = norm_weight.float(), norm_bias.float()
     scale, shift = (None if t is None else t.float() for t in (scale, shift))
-    y: Tensor = torch.ops.dispr.norm_convolution_3d_brief(
+    y: Tensor = torch.ops.dispr.norm_convolution_3d_bf16(
         x, num_groups, norm_weight, norm_bias, eps, scale, shift, weight, bias, residual
     )
     return y
 
 
-@torch.library.register_fake("dispr::norm_convolution_3d_brief", lib=LIBRARY)
+@torch.library.register_fake("dispr::norm_convolution_3d_bf16", lib=LIBRARY)
 def _fake(x: Tensor, *given: Any) -> Tensor:
     *_norm, weight, bias, residual = given
-    y: Tensor = torch.ops.dispr.convolution_3d_brief(x, weight, bias, residual)
+    y: Tensor = torch.ops.dispr.convolution_3d_bf16(x, weight, bias, residual)
     return y

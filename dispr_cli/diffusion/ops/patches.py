@@ -11,7 +11,7 @@ from torch import Tensor
 from dispr_cli.diffusion.ops import plain
 from dispr_cli.diffusion.ops.arguments import check_axes, check_shapes
 from dispr_cli.diffusion.ops.library import LIBRARY
-from dispr_cli.diffusion.ops.precision import computes_in_brief, computes_in_full
+from dispr_cli.diffusion.ops.precision import computes_in_bf16, computes_in_full
 from dispr_cli.errors import ConfigError
 
 NO_BOUND = -1.0
@@ -69,9 +69,9 @@ def patch_projection(
     """
     _check(x, weight, bias, gather, scatter, repeat, scale, residual)
     given = (x, weight, bias, gather, scatter, repeat, scale, residual, bound)
-    brief = computes_in_brief(x)
-    if brief or computes_in_full(x):
-        y: Tensor = torch.ops.dispr.patch_projection(*given, brief, wide)
+    bf16 = computes_in_bf16(x)
+    if bf16 or computes_in_full(x):
+        y: Tensor = torch.ops.dispr.patch_projection(*given, bf16, wide)
         return y
     y = plain.project_patches(*given)
     return y.to(plain.patch_result_dtype(y.dtype, False, wide))
@@ -116,7 +116,7 @@ def _fake(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, bias, ctx.gather, ctx.scatter, ctx.repeat, scale, residual, bound, ctx.brief, _ = inputs
+    x, weight, bias, ctx.gather, ctx.scatter, ctx.repeat, scale, residual, bound, ctx.bf16, _ = inputs
     ctx.bias_dtype, ctx.residual_dtype = (None if t is None else t.dtype for t in (bias, residual))
     ctx.bounded = bound >= 0
     ctx.save_for_backward(x, weight, scale)
@@ -133,7 +133,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_bias = None if ctx.bias_dtype is None else rows.sum(0, dtype=ctx.bias_dtype)
     if scale is not None:
         rows = rows * scale.repeat_interleave(math.prod(tokens))[:, None]
-    factors = plain.product_dtype(x.dtype, ctx.brief)
+    factors = plain.product_dtype(x.dtype, ctx.bf16)
     rows = rows.to(factors)
     grad_x = plain.volume_of_rows(rows @ weight.to(factors), N, tokens, ctx.gather).to(x.dtype)
     grad_weight = (rows.t() @ plain.patch_rows(x, ctx.gather).to(factors)).to(weight.dtype)

@@ -147,14 +147,14 @@ def convolution_3d(
     return y.to(x.dtype).contiguous(memory_format=output_format(x))
 
 
-def convolution_3d_brief(
+def convolution_3d_bf16(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, residual: Tensor | None = None
 ) -> Tensor:
     """As :func:`convolution_3d` with everything rounded to bfloat16."""
     return convolution_3d(x.bfloat16(), weight, bias, None if residual is None else residual.bfloat16())
 
 
-def norm_convolution_3d_brief(
+def norm_convolution_3d_bf16(
     x: Tensor,
     num_groups: int,
     norm_weight: Tensor,
@@ -166,9 +166,9 @@ def norm_convolution_3d_brief(
     bias: Tensor | None,
     residual: Tensor | None,
 ) -> Tensor:
-    """As :func:`group_norm_silu`, then :func:`convolution_3d_brief`."""
+    """As :func:`group_norm_silu`, then :func:`convolution_3d_bf16`."""
     h, _, _ = group_norm_silu(x.bfloat16(), num_groups, norm_weight, norm_bias, eps, scale, shift)
-    return convolution_3d_brief(h, weight, bias, residual)
+    return convolution_3d_bf16(h, weight, bias, residual)
 
 
 def patch_rows(x: Tensor, side: int) -> Tensor:
@@ -222,24 +222,24 @@ def patch_projection(
     scale: Tensor | None,
     residual: Tensor | None,
     bound: float,
-    brief: bool,
+    bf16: bool,
     wide: bool,
 ) -> Tensor:
     """Return a linear map of patches of ``gather``³ voxels, laid out as patches of ``scatter``³ voxels."""
-    factors = product_dtype(x.dtype, brief)
+    factors = product_dtype(x.dtype, bf16)
     weight, bias = weight.to(factors), None if bias is None else bias.to(factors)
     y = project_patches(x.to(factors), weight, bias, gather, scatter, repeat, scale, residual, bound)
-    return y.to(patch_result_dtype(x.dtype, brief, wide)).contiguous(memory_format=torch.channels_last_3d)
+    return y.to(patch_result_dtype(x.dtype, bf16, wide)).contiguous(memory_format=torch.channels_last_3d)
 
 
-def product_dtype(dtype: torch.dtype, brief: bool) -> torch.dtype:
-    """Precision of the factors of products: ``brief`` for bfloat16, except in float64."""
-    return torch.bfloat16 if brief and dtype != torch.float64 else dtype
+def product_dtype(dtype: torch.dtype, bf16: bool) -> torch.dtype:
+    """Precision of the factors of products: ``bf16`` for bfloat16, except in float64."""
+    return torch.bfloat16 if bf16 and dtype != torch.float64 else dtype
 
 
-def patch_result_dtype(dtype: torch.dtype, brief: bool, wide: bool) -> torch.dtype:
+def patch_result_dtype(dtype: torch.dtype, bf16: bool, wide: bool) -> torch.dtype:
     """Precision of its result: that of the factors, or ``wide`` for float32, except in float64."""
-    return torch.float32 if wide and dtype != torch.float64 else product_dtype(dtype, brief)
+    return torch.float32 if wide and dtype != torch.float64 else product_dtype(dtype, bf16)
 
 
 def linear_rows(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

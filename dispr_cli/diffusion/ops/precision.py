@@ -12,7 +12,7 @@ def computes_in_full(x: Tensor) -> bool:
     return x.device.type == "cpu" and full and not torch.is_autocast_enabled("cpu")
 
 
-def computes_in_brief(x: Tensor) -> bool:
+def computes_in_bf16(x: Tensor) -> bool:
     """Tell whether ``x`` is on the CPU, where autocast has products take factors of bfloat16."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16):
         return False

@@ -70,7 +70,7 @@ def time_convolution(shape: tuple[int, ...], dtype: torch.dtype, repeats: int = 
     weight = drawn((channels, channels, 3, 3, 3), torch.float32, device) / (27 * channels) ** 0.5
     bias = torch.randn(channels)
     short_weight, short_bias = weight.to(dtype), bias.to(dtype)
-    ours = torch.ops.dispr.convolution_3d_brief if dtype == torch.bfloat16 else torch.ops.dispr.convolution_3d
+    ours = torch.ops.dispr.convolution_3d_bf16 if dtype == torch.bfloat16 else torch.ops.dispr.convolution_3d
     product, product_gflop = product_of_matrices(dtype, device)
     with torch.inference_mode():
         seconds = calls_in_turns(
@@ -111,7 +111,7 @@ def _time_projection(
     gather: int = 1,
     scatter: int = 1,
 ) -> OpTiming:
-    brief, wide = dtype == torch.bfloat16, residual is None
+    bf16, wide = dtype == torch.bfloat16, residual is None
     short, bias = weight.to(dtype), torch.randn(len(weight))
     given = (gather, scatter, False, None, residual, -1.0)
 
@@ -121,7 +121,7 @@ def _time_projection(
     copy, op = torch.empty_like(x), torch.ops.dispr.patch_projection
     runs: list[Callable[[], Any]] = [
         eager,
-        lambda: op(x, weight, bias, *given, brief, wide),
+        lambda: op(x, weight, bias, *given, bf16, wide),
         lambda: copy.copy_(x),
     ]
     with torch.inference_mode():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dispr_cli.diffusion import ops
 from dispr_cli.diffusion.ops import kernels_status
-from dispr_cli.diffusion.ops.library import convolves_brief
+from dispr_cli.diffusion.ops.library import convolves_bf16
 from dispr_cli.errors import ConfigError
 
 N, C, K, HEADS, GROUPS = 2, 32, 64, 4, 2
@@ -54,7 +54,7 @@ def functions() -> dict[str, Call]:
             x, weight, bias, gather=gather, scatter=scatter, repeat=repeat, scale=scale, residual=residual
         )
 
-    def in_brief(*given: Any) -> Tensor:
+    def in_bf16(*given: Any) -> Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             return ops.norm_convolution_3d(*given)
 
@@ -64,7 +64,7 @@ def functions() -> dict[str, Call]:
         "attention_3d": (ops.attention_3d, block()),
         "convolution_3d": (ops.convolution_3d, [volume(), *convolution()]),
         "norm_convolution_3d": (ops.norm_convolution_3d, [volume(), *norm(), *convolution()]),
-        "norm_convolution_3d in bfloat16": (in_brief, [volume(), *norm(), *convolution()]),
+        "norm_convolution_3d in bfloat16": (in_bf16, [volume(), *norm(), *convolution()]),
         "patch_projection": (patches, projection()),
         "linear_rows": (ops.linear_rows, [torch.randn(N, C), torch.randn(K, C), torch.randn(K)]),
         "normal_noise": (ops.normal_noise, [streams, 64]),
@@ -84,16 +84,16 @@ def operators() -> dict[str, Call]:
         ),
         "dispr::attention_3d": (op.attention_3d, [*block(), 1e-5]),
         "dispr::convolution_3d": (op.convolution_3d, [volume(), *convolution()]),
-        "dispr::convolution_3d_brief": (op.convolution_3d_brief, [volume(), *convolution()]),
-        "dispr::norm_convolution_3d_brief": (
-            op.norm_convolution_3d_brief,
+        "dispr::convolution_3d_bf16": (op.convolution_3d_bf16, [volume(), *convolution()]),
+        "dispr::norm_convolution_3d_bf16": (
+            op.norm_convolution_3d_bf16,
             [volume(), *norm(), *convolution()],
         ),
         "dispr::patch_projection": (op.patch_projection, [*projection(), -1.0, False, False]),
         "dispr::linear_rows": (op.linear_rows, [torch.randn(N, C), torch.randn(K, C), torch.randn(K)]),
         "dispr::normal_noise": (op.normal_noise, [torch.arange(6).reshape(2, 3), 64]),
     }
-    if convolves_brief():
+    if convolves_bf16():
         weight, bias, residual = convolution()
         packed = [op.pack_convolution(weight), bias, residual, K]
         x = volume().bfloat16()

@@ -139,8 +139,8 @@ def test_error_of_bfloat16_is_within_the_law(
         for dtype in (torch.float32, torch.bfloat16):
             case = draw(shape, outputs, dtype, channels_last)
             for inputs in (case, (*case[:2], None, None)):
-                y = torch.ops.dispr.convolution_3d_brief(*inputs)
-                by_plain = plain.convolution_3d_brief(*inputs)
+                y = torch.ops.dispr.convolution_3d_bf16(*inputs)
+                by_plain = plain.convolution_3d_bf16(*inputs)
                 truth = plain.convolution_3d(*as_float64(*inputs))
                 assert y.dtype == torch.bfloat16
                 assert y.is_contiguous(memory_format=plain.output_format(inputs[0]))
@@ -150,7 +150,7 @@ def test_error_of_bfloat16_is_within_the_law(
 def test_bfloat16_depends_neither_on_threads_nor_on_the_batch_nor_on_calls_before() -> None:
     torch.manual_seed(5)
     x, weight, bias, residual = draw((5, 40, 7, 6, 7), 24, torch.bfloat16, True)
-    run = torch.ops.dispr.convolution_3d_brief
+    run = torch.ops.dispr.convolution_3d_bf16
     before = torch.get_num_threads()
     try:
         results = []
@@ -164,7 +164,7 @@ def test_bfloat16_depends_neither_on_threads_nor_on_the_batch_nor_on_calls_befor
         torch.set_num_threads(before)
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
-    if not library.convolves_brief():
+    if not library.convolves_bf16():
         return  # PyTorch's own chooses by batch
     alone = [run(x[n : n + 1], weight, bias, residual[n : n + 1]) for n in range(5)]
     assert torch.equal(torch.cat(alone), results[0])
@@ -173,7 +173,7 @@ def test_bfloat16_depends_neither_on_threads_nor_on_the_batch_nor_on_calls_befor
 def test_weights_prepared_once_follow_their_parameter() -> None:
     torch.manual_seed(6)
     x, weight, *_ = draw((1, 8, 4, 4, 4), 8, torch.float32, True)
-    run, parameter = torch.ops.dispr.convolution_3d_brief, torch.nn.Parameter(weight.clone(), False)
+    run, parameter = torch.ops.dispr.convolution_3d_bf16, torch.nn.Parameter(weight.clone(), False)
     with torch.no_grad():
         first = run(x, parameter, None, None)
         assert torch.equal(run(x, parameter, None, None), first)
@@ -201,7 +201,7 @@ def test_autocast_on_the_cpu_takes_bfloat16_with_gradients_and_without() -> None
 def test_the_operator_for_bfloat16_holds_to_the_contract() -> None:
     for channels_last in (False, True):
         case = draw((2, 5, 3, 2, 4), 6, torch.bfloat16, channels_last)
-        torch.library.opcheck(torch.ops.dispr.convolution_3d_brief, case)
+        torch.library.opcheck(torch.ops.dispr.convolution_3d_bf16, case)
 
 
 def test_its_arithmetic_is_counted_as_the_definition_has_it() -> None:

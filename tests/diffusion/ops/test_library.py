@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import json
 import os
 import subprocess
@@ -18,11 +19,11 @@ STATUS = (
 )
 
 
-def status_with(kernels: str) -> dict[str, object]:
+def status_with(kernels: str, folder: Path = ROOT) -> dict[str, object]:
     answer = subprocess.run(
         [sys.executable, "-c", STATUS],
-        env=os.environ | {library.KERNELS_VARIABLE: kernels},
-        cwd=ROOT,
+        env=os.environ | {library.KERNELS_VARIABLE: kernels, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
         text=True,
         capture_output=True,
         check=True,
@@ -43,6 +44,19 @@ def test_a_damaged_library_is_a_reason_and_not_a_traceback(tmp_path: Path) -> No
     assert status["built"] is False
     assert str(damaged) in str(status["reason"])
     assert str(status["reason"]).endswith("reinstall dispr")
+
+
+def test_a_library_of_somebody_else_is_not_loaded() -> None:
+    other = _ctypes.__file__
+    assert str(status_with(other)["reason"]) == f"{other} holds no kernels of dispr; reinstall dispr"
+
+
+def test_a_library_beside_the_caller_goes_by_its_name(tmp_path: Path) -> None:
+    status = kernels_status()
+    if not status["built"]:
+        pytest.skip("the kernels are not built")
+    (tmp_path / "k.so").write_bytes(Path(str(status["path"])).read_bytes())
+    assert status_with("k.so", tmp_path)["built"] is True
 
 
 def test_kernels_of_another_version_are_not_loaded(tmp_path: Path) -> None:

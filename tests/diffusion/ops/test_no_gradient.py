@@ -54,11 +54,11 @@ def test_the_other_operations_have_second_derivatives() -> None:
 
 @pytest.mark.parametrize(
     ("operator", "function"),
-    [("convolution_3d_brief", "convolution_3d"), ("linear_rows", "linear_rows")],
+    [("convolution_3d_bf16", "convolution_3d"), ("linear_rows", "linear_rows")],
 )
 def test_operators_for_inference_say_what_to_call_for_a_gradient(operator: str, function: str) -> None:
     shapes = {
-        "convolution_3d_brief": ((1, 2, 2, 2, 2), (2, 2, 3, 3, 3), None, None),
+        "convolution_3d_bf16": ((1, 2, 2, 2, 2), (2, 2, 3, 3, 3), None, None),
         "linear_rows": ((2, 3), (4, 3), None),
     }[operator]
     given = [None if shape is None else torch.randn(shape, requires_grad=True) for shape in shapes]

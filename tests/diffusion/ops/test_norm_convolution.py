@@ -45,8 +45,8 @@ def test_error_is_within_the_law(
             x, norm_weight, norm_bias, eps, *rest = draw(shape, outputs, dtype, channels_last)
             for scale, shift, weight, bias, residual in (rest, [None, None, rest[2], None, None]):
                 given = (norm_weight, norm_bias, eps, scale, shift, weight, bias, residual)
-                y = run(torch.ops.dispr.norm_convolution_3d_brief, groups, x, *given)
-                by_plain = run(plain.norm_convolution_3d_brief, groups, x, *given)
+                y = run(torch.ops.dispr.norm_convolution_3d_bf16, groups, x, *given)
+                by_plain = run(plain.norm_convolution_3d_bf16, groups, x, *given)
                 exact = (*as_float64(norm_weight, norm_bias), eps, *as_float64(scale, shift))
                 h = plain.group_norm_silu(x.double(), groups, *exact)[0]
                 truth = plain.convolution_3d(h, *as_float64(weight, bias, residual))
@@ -57,7 +57,7 @@ def test_error_is_within_the_law(
 def test_results_depend_neither_on_threads_nor_on_the_batch_nor_on_calls_before() -> None:
     torch.manual_seed(1)
     x, *given = draw((5, 40, 7, 6, 7), 24, torch.bfloat16, True)
-    operation = torch.ops.dispr.norm_convolution_3d_brief
+    operation = torch.ops.dispr.norm_convolution_3d_bf16
     before = torch.get_num_threads()
     try:
         results = []
@@ -69,7 +69,7 @@ def test_results_depend_neither_on_threads_nor_on_the_batch_nor_on_calls_before(
         torch.set_num_threads(before)
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
-    if not library.convolves_brief():
+    if not library.convolves_bf16():
         return  # PyTorch's own chooses by batch
     norm_weight, norm_bias, eps, scale, shift, weight, bias, residual = given
     for n in range(5):
@@ -78,20 +78,20 @@ def test_results_depend_neither_on_threads_nor_on_the_batch_nor_on_calls_before(
         assert torch.equal(run(operation, 5, x[one], *own), results[0][one])
 
 
-@pytest.mark.parametrize("precision", ["full", "brief", "brief with gradient"])
+@pytest.mark.parametrize("precision", ["full", "bf16", "bf16 with gradient"])
 def test_it_is_a_norm_and_a_convolution(precision: str) -> None:
     torch.manual_seed(2)
     x, *given = draw((2, 16, 4, 4, 8), 16, torch.float32, True)
     weight = torch.nn.Parameter(given[5])
     given[5] = weight
     with (
-        torch.set_grad_enabled(precision != "brief"),
+        torch.set_grad_enabled(precision != "bf16"),
         torch.autocast("cpu", torch.bfloat16, enabled=precision != "full"),
     ):
         y = run(norm_convolution_3d, 4, x, *given)
         expected = convolution_3d(group_norm_silu(x, 4, *given[:5]), *given[5:])
     assert y.dtype == expected.dtype
-    assert y.requires_grad == (precision != "brief")
+    assert y.requires_grad == (precision != "bf16")
     torch.testing.assert_close(
         y.float(), expected.float(), rtol=0.02, atol=0.02 if y.dtype != x.dtype else 1e-5
     )
@@ -99,11 +99,11 @@ def test_it_is_a_norm_and_a_convolution(precision: str) -> None:
 
 def test_operator_holds_to_the_contract_of_custom_operators() -> None:
     x, *given = draw((2, 8, 3, 2, 4), 6, torch.bfloat16, True)
-    torch.library.opcheck(torch.ops.dispr.norm_convolution_3d_brief, (x, 2, *given))
+    torch.library.opcheck(torch.ops.dispr.norm_convolution_3d_bf16, (x, 2, *given))
 
 
 def test_its_convolution_is_counted() -> None:
     x, *given = draw((2, 8, 4, 5, 6), 16, torch.bfloat16, True)
     with FlopCounterMode(display=False) as counter:
-        run(torch.ops.dispr.norm_convolution_3d_brief, 2, x, *given)
+        run(torch.ops.dispr.norm_convolution_3d_bf16, 2, x, *given)
     assert counter.get_total_flops() == 2 * 27 * 8 * 16 * 240

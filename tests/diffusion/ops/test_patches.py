@@ -48,7 +48,7 @@ def draw(
 def run(op: Any, given: dict[str, Any]) -> Tensor:
     """Call an operator, whose arguments have neither names nor defaults."""
     defaults = {"bias": None, "gather": 1, "scatter": 1, "repeat": False}
-    defaults |= {"scale": None, "residual": None, "bound": -1.0, "brief": False, "wide": False}
+    defaults |= {"scale": None, "residual": None, "bound": -1.0, "bf16": False, "wide": False}
     y: Tensor = op(given["x"], given["weight"], *({**defaults, **given}[name] for name in defaults))
     return y
 
@@ -77,9 +77,9 @@ def test_error_with_factors_of_bfloat16_is_within_the_law(
     torch.manual_seed(sum(shape))
     for wide in (False, True):
         for dtype in (torch.float32, torch.bfloat16):
-            whole = draw(shape, outputs, options, dtype, True) | {"bound": 1.5, "brief": True, "wide": wide}
+            whole = draw(shape, outputs, options, dtype, True) | {"bound": 1.5, "bf16": True, "wide": wide}
             whole["residual"] = whole["residual"].to(torch.float32 if wide else torch.bfloat16)
-            bare = {name: whole[name] for name in ("x", "weight", "brief", "wide", *options)}
+            bare = {name: whole[name] for name in ("x", "weight", "bf16", "wide", *options)}
             for given in (whole, bare):
                 exact = {n: v.double() if isinstance(v, Tensor) else v for n, v in given.items()}
                 y, by_plain = (run(ops.patch_projection, given) for ops in (torch.ops.dispr, plain))
@@ -171,7 +171,7 @@ def test_operator_holds_to_the_contract_of_custom_operators() -> None:
         for name in ("x", "weight", "bias", "residual"):
             given[name].requires_grad_()
         run(check, given)
-        run(check, given | {"brief": True, "wide": True})
+        run(check, given | {"bf16": True, "wide": True})
 
 
 def test_lower_precision_follows_autocast() -> None:
@@ -194,9 +194,9 @@ def test_gradients_in_lower_precision_are_those_of_float32_rounded() -> None:
             y = patch_projection(**(given | leaves))
         grad = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
         gradients.append(torch.autograd.grad(y, list(leaves.values()), grad.to(y.dtype)))
-    for brief, full in zip(*reversed(gradients), strict=True):
-        assert brief.dtype == full.dtype
-        torch.testing.assert_close(brief, full, rtol=0.05, atol=0.02 * full.abs().max().item())
+    for bf16, full in zip(*reversed(gradients), strict=True):
+        assert bf16.dtype == full.dtype
+        torch.testing.assert_close(bf16, full, rtol=0.05, atol=0.02 * full.abs().max().item())
 
 
 def test_its_arithmetic_is_counted() -> None:

@@ -43,9 +43,9 @@ def test_it_is_a_linear_layer_with_gradients_and_in_any_precision() -> None:
     y = linear_rows(x, weight, bias)
     torch.testing.assert_close(y, F.linear(x, weight, bias))
     torch.testing.assert_close(torch.autograd.grad(y.sum(), weight)[0], x.sum(0).expand(5, 8))
-    brief = linear_rows(x.bfloat16(), weight.detach(), bias)
-    assert brief.dtype == torch.bfloat16
-    torch.testing.assert_close(brief.float(), linear_rows(x, weight.detach(), bias), rtol=0.02, atol=0.05)
+    bf16 = linear_rows(x.bfloat16(), weight.detach(), bias)
+    assert bf16.dtype == torch.bfloat16
+    torch.testing.assert_close(bf16.float(), linear_rows(x, weight.detach(), bias), rtol=0.02, atol=0.05)
 
 
 def test_operator_holds_to_the_contract_of_custom_operators() -> None:

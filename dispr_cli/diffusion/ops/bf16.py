@@ -21,28 +21,28 @@ def register(library: torch.library.Library, convolves: Callable[[], bool]) -> N
     library.define(f"convolve_packed(Tensor x, {_PACKED}) -> Tensor")
     library.define(f"norm_convolve_packed(Tensor x, {_NORM}, {_PACKED}) -> Tensor")
 
-    def convolution_3d_brief(
+    def convolution_3d_bf16(
         x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None
     ) -> Tensor:
         if not convolves():
-            return plain.convolution_3d_brief(x, prepared(weight, _rounded), bias, residual)
+            return plain.convolution_3d_bf16(x, prepared(weight, _rounded), bias, residual)
         _check_rounded(x, weight)
         panels = prepared(weight, _packed)
         y: Tensor = torch.ops.dispr.convolve_packed(x.bfloat16(), panels, bias, residual, weight.shape[0])
         return y
 
-    def norm_convolution_3d_brief(x: Tensor, *given: Any) -> Tensor:
+    def norm_convolution_3d_bf16(x: Tensor, *given: Any) -> Tensor:
         *norm, weight, bias, residual = given
         if not convolves():
             h, _, _ = torch.ops.dispr.group_norm_silu(x.bfloat16(), *norm)
-            return plain.convolution_3d_brief(h, prepared(weight, _rounded), bias, residual)
+            return plain.convolution_3d_bf16(h, prepared(weight, _rounded), bias, residual)
         _check_rounded(x, weight)
         packed = (prepared(weight, _packed), bias, residual, weight.shape[0])
         y: Tensor = torch.ops.dispr.norm_convolve_packed(x.bfloat16(), *norm, *packed)
         return y
 
-    library.impl("convolution_3d_brief", convolution_3d_brief, "CPU")
-    library.impl("norm_convolution_3d_brief", norm_convolution_3d_brief, "CPU")
+    library.impl("convolution_3d_bf16", convolution_3d_bf16, "CPU")
+    library.impl("norm_convolution_3d_bf16", norm_convolution_3d_bf16, "CPU")
 
 
 def _check_rounded(x: Tensor, weight: Tensor) -> None:
