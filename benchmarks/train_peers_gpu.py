@@ -38,7 +38,8 @@ from dispr_cli.baselines.shapr.training import train_shapr
 from dispr_cli.config import FOREGROUND, SamplerConfig
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents
+from dispr_cli.diffusion.held_out_metrics import HeldOut
+from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5

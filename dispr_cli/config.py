@@ -7,10 +7,12 @@ commands read their defaults from here, and a checkpoint carries the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 from dispr_cli.errors import ConfigError
+from dispr_cli.setting_ranges import MOST_SEED, Number, OneOf, Range, Whole, check_settings
 
 GRID = 64
 """Voxels along each axis of a reconstructed volume, and pixels along each side of a crop."""
@@ -64,8 +66,8 @@ class DenoiserConfig:
     sigma_min, sigma_max
         Range of noise levels that sampling uses.
     spread
-        What the noise of a sampler's first step is multiplied by: 1 gives the spread of the augmented cells
-        of the training, less a narrower one.
+        What the noise of a sampler's first step is multiplied by. With 1 the samples of a cell differ as
+        the shapes of training examples that look like it do, augmented ones included; below 1, less.
     """
 
     patch: int = 4
@@ -102,16 +104,11 @@ class DenoiserConfig:
                 f"attention_heads is {self.attention_heads}: expected a divisor of the {self.channels[1]}"
             )
         for name in ("clip_distance", "sigma_data", "sigma_std", "sigma_min", "sigma_max"):
-            _check_number(name, getattr(self, name), 1e-6)
-        _check_number("sigma_mean", self.sigma_mean, -1e4)
-        _check_number("spread", self.spread, 0.0)
+            Number(1e-6, 1e4).check(name, getattr(self, name))
+        Number(-1e4, 1e4).check("sigma_mean", self.sigma_mean)
+        Number(0.0, 1e4).check("spread", self.spread)
         if self.sigma_min > self.sigma_max:
             raise ConfigError(f"sigma_min is {self.sigma_min}: expected at most sigma_max, {self.sigma_max}")
-
-
-def _check_number(name: str, value: object, least: float) -> None:
-    if type(value) not in (int, float) or not least <= value < 1e4:  # type: ignore[operator]
-        raise ConfigError(f"{name} is {value!r}: expected a number from {least:g}, less than 10000")
 
 
 def _whole(called: str, value: object, least: int, most: int, expected: str) -> int:
@@ -234,15 +231,18 @@ class ReconstructConfig:
         Shapes drawn for each cell.
     seed
         Together with a cell's pixels and the sample's index it decides the noise, and nothing else does.
-    batch_size
-        Volumes denoised in one call; 0 picks one that suits the device, halved when memory runs out.
+    cells_at_once
+        Cells handed to the method in one call; 0: :func:`dispr_cli.pipeline.choose_cells_at_once` decides.
+        More take more memory, too few leave places of the method's micro-batches empty, and no shape depends
+        on it. How many volumes its network denoises in one call is the method's own, halved when memory runs
+        out (:class:`dispr_cli.diffusion.micro_batches.MicroBatchedMethod`).
     device, precision
         Where and in which number format the network runs; ``auto`` picks the fastest that is there.
     """
 
     num_samples: int = 5
     seed: int = 0
-    batch_size: int = 0
+    cells_at_once: int = 0
     device: str = "auto"
     precision: str = "auto"
 
@@ -250,17 +250,18 @@ class ReconstructConfig:
         wholes = {
             "num_samples": ("--samples (num_samples)", 1, 1000, "a whole number from 1 to 1000"),
             "seed": ("--seed", 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1"),
-            "batch_size": ("--batch-size (batch_size)", 0, 4096, "auto or a whole number from 1 to 4096"),
+            "cells_at_once": (
+                "--batch-size (cells_at_once)",
+                0,
+                4096,
+                "auto or a whole number from 1 to 4096",
+            ),
         }
         for name, (called, least, most, expected) in wholes.items():
             # NumPy's whole numbers are welcome; what comes of them must not differ from Python's.
             object.__setattr__(self, name, _whole(called, getattr(self, name), least, most, expected))
-        if self.device not in DEVICES:
-            raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
-            )
+        OneOf(DEVICES).check("device", self.device)
+        OneOf(PRECISIONS).check("precision", self.precision)
 
 
 FINE_TUNING_RATE = 1e-4
@@ -324,23 +325,29 @@ class TrainingConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("num_examples", 1), ("batch_size", 1), ("warmup", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number from {least}")
-        for name in ("learning_rate", "ema_half_life", "checkpoint_minutes"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
-        if not 0.0 <= self.validation_fraction < 0.9:
-            raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"dropout is {self.dropout}: expected a number from 0, less than 1")
-        if not 0.0 <= self.area_weight < float("inf"):
-            raise ConfigError(f"area_weight is {self.area_weight}: expected a number from 0")
-        if not 0.0 <= self.score_share < 1.0:
-            raise ConfigError(f"score_share is {self.score_share}: expected a number from 0, less than 1")
-        if self.device not in DEVICES:
-            raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
-            )
+        check_settings(self, {**TRAINING_RANGES, **_OUR_RANGES})
+
+
+TRAINING_RANGES: Mapping[str, Range] = {
+    "num_examples": Whole(1, 10**12),
+    "batch_size": Whole(1, 2**16),
+    "learning_rate": Number(0.0, 10.0, above=True),
+    "weight_decay": Number(0.0, 100.0),
+    "validation_fraction": Number(0.0, 0.9, below=True),
+    "checkpoint_minutes": Number(0.0, 1e6, above=True),
+    "seed": Whole(0, MOST_SEED),
+    "device": OneOf(DEVICES),
+    "precision": OneOf(PRECISIONS),
+}
+"""What the settings that trainings share may be; a method adds its own."""
+
+_OUR_RANGES: Mapping[str, Range] = {
+    "warmup": Whole(1, 10**12),
+    "ema_half_life": Number(0.0, 1e12, above=True),
+    **dict.fromkeys(("z_stretch", "z_asymmetry", "scale", "shear"), Number(0.0, 1.0)),
+    "elastic": Number(0.0, GRID / 4),
+    "condition_dropout": Number(0.0, 1.0),
+    "dropout": Number(0.0, 1.0, below=True),
+    "area_weight": Number(0.0, 1e6),
+    "score_share": Number(0.0, 1.0, below=True),
+}

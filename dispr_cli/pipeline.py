@@ -28,7 +28,7 @@ from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 
 CELLS_AT_ONCE = {"cpu": 4, "mps": 8, "cuda": 32}
-"""Cells handed to the method in one call, about so many by device, unless ``--batch-size`` says otherwise."""
+"""About so many cells are handed to the method in one call, by device; ``--batch-size`` says otherwise."""
 
 
 def choose_cells_at_once(method: Method, num_samples: int) -> int:

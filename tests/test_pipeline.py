@@ -98,7 +98,7 @@ def test_an_image_is_decoded_once_however_many_shards_its_cells_fill(
 
 
 @pytest.mark.parametrize("cells_at_once", [1, 16])
-def test_the_batch_size_changes_nothing(
+def test_the_number_of_cells_at_once_changes_nothing(
     phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path, cells_at_once: int
 ) -> None:
     assert_same(run(phantom_folder, tmp_path / "out.zarr", tiny_weights, cells_at_once), undisturbed)

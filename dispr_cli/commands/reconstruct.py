@@ -175,11 +175,11 @@ def reconstruct(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    batch_size: Annotated[
+    cells_at_once: Annotated[
         str,
         typer.Option(
             "--batch-size",
-            help="Cells in flight: auto or a number. The result does not depend on it.",
+            help="Cells done together, auto or a number: more take more memory. No shape depends on it.",
             metavar="N",
             rich_help_panel=MACHINE,
         ),
@@ -224,9 +224,9 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.commands.interruption import keeping_work
+    from dispr_cli.durable import explained
     from dispr_cli.inputs.plan import plan_cells
     from dispr_cli.scale.parts import WHOLE, choose_part
-    from dispr_cli.volumes.durable import explained
 
     if dask is not None and part is not None:
         raise ConfigError("--part and --dask both share the cells out: give one of them")
@@ -241,7 +241,7 @@ def reconstruct(
     if out is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
         raise ConfigError(f"{out} is an address: a store is written to a local folder and copied afterwards")
     samples, steps, spread = spend(quality, method_name, samples, steps, spread)
-    run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
+    run = ReconstructConfig(samples, seed, _cells_at_once(cells_at_once), device, precision)
     inputs = InputSettings(
         channel=channel,
         plane=None if plane is None else plane_of(plane),
@@ -287,7 +287,7 @@ def reconstruct(
     if not share.is_whole:
         events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
-    at_once = run.batch_size or choose_cells_at_once(method, samples)
+    at_once = run.cells_at_once or choose_cells_at_once(method, samples)
     job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
     with keeping_work(out), events:
         if dask is not None:
@@ -334,7 +334,7 @@ def reconstruct(
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 
 
-def _batch_size(text: str) -> int:
+def _cells_at_once(text: str) -> int:
     if text == "auto":
         return 0
     if not text.isdecimal() or int(text) < 1:

@@ -24,7 +24,7 @@ from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 
 if TYPE_CHECKING:
-    from dispr_cli.diffusion.resumable_run import HeldOut
+    from dispr_cli.diffusion.held_out_metrics import HeldOut
     from dispr_cli.diffusion.resumable_run import Progress as TrainingStep
 
 

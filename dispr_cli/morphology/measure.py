@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
+from dispr_cli.durable import explained, remove_partial_files, replace_bytes, replaced
 from dispr_cli.errors import CellError, ConfigError, InputError
 from dispr_cli.morphology.shape_ref import ShapeRef, ShapeSource
 from dispr_cli.morphology.table import (
@@ -31,7 +32,6 @@ from dispr_cli.morphology.table import (
 from dispr_cli.ordered_work import in_order
 from dispr_cli.shape.features.planar import PLANAR_FEATURES, measure_plane
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
-from dispr_cli.volumes.durable import explained, remove_partial_files, replace_bytes, replaced
 
 SUFFIXES = (".parquet", ".csv")
 AHEAD = 4

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dispr_cli.durable import explained, partial_path, remove_partial_files
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.array import create_array
 from dispr_cli.volumes.attributes import StoreAttributes, is_dispr_store, json_dict, read_attributes
 from dispr_cli.volumes.differences import cell_differences, setting_differences
-from dispr_cli.volumes.durable import explained, partial_path, remove_partial_files
 from dispr_cli.volumes.layout import ROWS, ShardGrid, cells_per_shard
 from dispr_cli.volumes.names import Names, digest, write_names
 from dispr_cli.volumes.store import VolumeStore, open_store

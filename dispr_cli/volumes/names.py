@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.durable import replaced
 from dispr_cli.errors import StoreError
-from dispr_cli.volumes.durable import replaced
 from dispr_cli.volumes.layout import ROWS, ShardGrid
 
 NAMES = "names.jsonl"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.config import FOREGROUND
-from dispr_cli.volumes.durable import replace_bytes
+from dispr_cli.durable import replace_bytes
 from dispr_cli.volumes.seal import is_intact, is_sealed, seal
 
 DONE = "done"

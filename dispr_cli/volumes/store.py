@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.array import open_array, read_volumes
 from dispr_cli.volumes.attributes import read_attributes
 from dispr_cli.volumes.cells import CellTable, Progress
 from dispr_cli.volumes.draft import ShardDraft
-from dispr_cli.volumes.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
 from dispr_cli.volumes.layout import ROWS, TABLE, ShardGrid, row_file, shard_file
 from dispr_cli.volumes.rows import CellRow, write_rows
 from dispr_cli.volumes.stamps import write_stamps

@@ -26,6 +26,7 @@ from dispr_cli.classification.classify import classify_tables
 from dispr_cli.classification.labels import labels_from_names, read_labels
 from dispr_cli.classification.report import PAGE, TABLES, write_classification
 from dispr_cli.config import SamplerConfig
+from dispr_cli.durable import explained, replace_bytes
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.inputs.plan import CellRef, Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
@@ -33,7 +34,6 @@ from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
 from dispr_cli.study.folds import assign_folds
-from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.whole_study.networks import given_networks, trained_networks
 from dispr_cli.whole_study.settings import Machine, StudyConfig, StudyEvents
 
