@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.non_cells import drawn_non_cells, found_non_cells
 from benchmarks.score_folds import NUM_FOLDS
-from dispr_cli.config import FOREGROUND, QUALITIES, SamplerConfig
+from dispr_cli.config import FOREGROUND, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_device
@@ -38,6 +38,7 @@ from dispr_cli.diffusion.trust import (
     write_trust,
 )
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.quality import QUALITIES
 from dispr_cli.shape.calibration import VoxelReliability, voxel_reliability
 from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.study.folds import assign_folds, class_of

@@ -37,9 +37,10 @@ from dispr_cli.commands.options import (
     Weights,
 )
 from dispr_cli.config import METHODS as NAMES
-from dispr_cli.config import QUALITIES, SAMPLERS, ReconstructConfig, SamplerConfig, spend
+from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings, plane_of
+from dispr_cli.quality import QUALITIES, spend
 
 _RUN = ReconstructConfig()
 _SAMPLER = SamplerConfig()
