@@ -137,7 +137,8 @@ def _resume(path: Path, wanted: StoreAttributes, cells: Collection[str]) -> Volu
         more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
         raise StoreError(
             f"{path} was made by another run: {shown}{more}. Run with the same settings and cells to "
-            "continue it, choose another output, or start anew with --overwrite."
+            "continue it, choose another output, or start anew: with --overwrite, or where the run is in parts "
+            "by removing the store once."
         )
     return open_store(path)
 

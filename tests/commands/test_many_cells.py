@@ -44,6 +44,25 @@ def test_parts_fill_one_store_and_the_last_writes_the_table(
     assert json.loads(dispr("status", out, "--json").stdout)["is_complete"]
 
 
+@pytest.mark.parametrize("begun", ["fp32", "bf16"])
+@pytest.mark.parametrize("dask", [False, True])
+def test_auto_goes_on_in_the_precision_of_the_store(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, begun: str, dask: bool
+) -> None:
+    """Machines of one cluster differ in the precision that suits them best."""
+    out, calm = tmp_path / "out.zarr", tmp_path / "calm.zarr"
+    assert reconstruct(phantom_folder, calm, tiny_weights, "--precision", begun).returncode == 0
+    reconstruct(phantom_folder, out, tiny_weights, "--part", "1/2", "--precision", begun)
+    other = {"fp32": "bf16", "bf16": "fp32"}[begun]
+    told = reconstruct(phantom_folder, out, tiny_weights, "--part", "2/2", "--precision", other)
+    assert_told(told, f"precision: '{begun}' in the store, '{other}' now (--precision)", "removing the store")
+    rest = reconstruct(
+        *(phantom_folder, out, tiny_weights), *(("--dask", "local:1") if dask else ("--part", "2/2"))
+    )
+    assert rest.returncode == 0, rest.stderr
+    assert (out / "cells.csv").read_bytes() == (calm / "cells.csv").read_bytes()
+
+
 def test_parts_may_not_overwrite(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
     told = reconstruct(phantom_folder, tmp_path / "out.zarr", tiny_weights, "--part", "1/2", "--overwrite")
     assert_told(told, "--overwrite", "1/2")
