@@ -104,9 +104,9 @@ def _refuse_other_version(store: VolumeStore, shards: Sequence[int], retry_faile
     unfinished = store.cells.unfinished_shards(shards, retry_failed=retry_failed)
     if theirs != __version__ and next(unfinished, None) is not None:
         raise StoreError(
-            f"{store.path} was begun by dispr {theirs}, this is dispr {__version__}, and a store holds results "
-            f"of one version only: install {theirs} wherever the run goes on, or choose another output for all "
-            "its parts."
+            f"{store.path} was begun by dispr {theirs}, this is dispr {__version__}, and a store holds the "
+            f"results of one version: install {theirs} wherever the run goes on, or choose another output "
+            "for all its parts."
         )
 
 

@@ -15,7 +15,7 @@ from dispr_cli.volumes.attributes import StoreAttributes, is_dispr_store, json_d
 from dispr_cli.volumes.differences import cell_differences, setting_differences
 from dispr_cli.volumes.durable import explained, partial_path, remove_partial_files
 from dispr_cli.volumes.layout import ROWS, ShardGrid, cells_per_shard
-from dispr_cli.volumes.names import Names, digest, write_names
+from dispr_cli.volumes.names import Names, digest, mend_names, write_names
 from dispr_cli.volumes.store import VolumeStore, open_store
 
 _MOST_DIFFERENCES = 12
@@ -137,9 +137,10 @@ def _resume(path: Path, wanted: StoreAttributes, cells: Collection[str]) -> Volu
         more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
         raise StoreError(
             f"{path} was made by another run: {shown}{more}. Run with the same settings and cells to "
-            "continue it, choose another output, or start anew: with --overwrite, or where the run is in parts "
-            "by removing the store once."
+            "continue it, choose another output, or start anew: with --overwrite, or where the run is in "
+            "parts by removing the store once."
         )
+    mend_names(path, cells, stored.grid, stored.cells_sha256)
     return open_store(path)
 
 

@@ -74,7 +74,9 @@ def test_auto_takes_the_precision_of_a_store_and_a_given_one_stays(
 ) -> None:
     best = torch.bfloat16 if fast else None
     monkeypatch.setattr(
-        micro_batches, "choose_autocast", lambda _, name: {"fp32": None, "bf16": torch.bfloat16}.get(name, best)
+        micro_batches,
+        "choose_autocast",
+        lambda _, name: {"fp32": None, "bf16": torch.bfloat16}.get(name, best),
     )
     own, other = ("bf16", "fp32") if fast else ("fp32", "bf16")
     given, free = Numbering(2, precision=own), Numbering(2, precision="auto")
