@@ -12,6 +12,7 @@ from dispr_cli.errors import StoreError
 from dispr_cli.inputs.plan import Plan
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.scale.file_names import absolute_name, source_folder
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.scale.same_cells import refuse_other_cells
 from dispr_cli.scale.shards import Job
@@ -57,7 +58,11 @@ def open_run(
             voxel_size_um=plan.voxel_size_um,
             configuration=run_configuration(method, job.inputs, num_samples, job.seed),
             cells=[ref.name for ref in plan.cells],
-            provenance={"version": __version__, "source": str(plan.source)},
+            provenance={
+                "version": __version__,
+                "source": str(absolute_name(plan.source)),
+                "folder": str(source_folder(plan.source)),
+            },
             shard_cells=min(cells_per_shard(num_samples), -(-num_cells // workers)),
             overwrite=overwrite,
         )
