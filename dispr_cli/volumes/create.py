@@ -131,7 +131,15 @@ def _resume(path: Path, wanted: StoreAttributes, cells: Collection[str]) -> Volu
     stored = read_attributes(path)
     found = [*setting_differences(_compared(stored), _compared(wanted))]
     if stored.cells_sha256 != digest(cells):
-        found.append(cell_differences(Names(path, stored.grid), cells))
+        names = Names(path, stored.grid)
+        if not found and set(names) < set(cells):
+            raise StoreError(
+                f"{path} holds {stored.grid.num_cells} of the {len(cells)} cells of this source, and a store "
+                f"does not grow ({cell_differences(names, cells)}). Keep it, and reconstruct the new cells into "
+                "a store of their own, from a folder or a manifest (CSV with the columns image and mask) of "
+                "their images; or choose another output for all cells."
+            )
+        found.append(cell_differences(names, cells))
     if found:
         shown = "; ".join(found[:_MOST_DIFFERENCES])
         more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
