@@ -170,7 +170,7 @@ def reconstruct_to_store(
         is no error here: its row says why.
     """
     events = events or Silence()
-    job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area)
+    job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area, plan.source)
     store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count, part=part)
     own = part.shards_of(store.grid.num_shards)
     before = store.progress(own)

@@ -189,7 +189,8 @@ def reconstruct(
         Optional[str],  # noqa: UP045
         typer.Option(
             "--part",
-            help="Do part i of N, from 1; the tasks of a SLURM array take theirs by themselves.",
+            help="Do part i of N, from 1. A task of a SLURM job array (SLURM_ARRAY_TASK_ID, _COUNT) does its "
+            "part of one store unasked: give 1/1 where it is to do all cells.",
             metavar="i/N",
             rich_help_panel=MACHINE,
         ),
@@ -234,8 +235,8 @@ def reconstruct(
     share = choose_part(part, os.environ) if dask is None else WHOLE
     if overwrite and not share.is_whole:
         raise ConfigError(
-            f"--overwrite with part {share}: parts would remove each other's work. Remove the store once, "
-            "or give --overwrite to a run that is not in parts."
+            f"--overwrite with part {share}, as {share.origin} says: parts would remove each other's work. "
+            "Remove the store once, or give --part 1/1 to do all cells here."
         )
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"--picture is {str(picture)!r}: expected the name of a .png file")
@@ -285,8 +286,10 @@ def reconstruct(
     events.message(
         watch.count_of_work(len(plan.cells), samples) + f", by {method.name} on {method.describe()}"
     )
-    if not share.is_whole:
-        events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
+    if share.is_assumed:
+        watch.warn_of_assumed_part(share)
+    elif not share.is_whole:
+        events.message(f"part {share}, as {share.origin} says")
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
     at_once = run.cells_at_once or choose_cells_at_once(method, samples)
     job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
@@ -331,7 +334,7 @@ def reconstruct(
         drawn = out.with_name(f"{out.stem}.trajectory.png")
         pictures.append(draw_steps(method, read_cell(followed, inputs), seed, drawn))
     watch.print_result(store, progress, pictures, json_output, share, quiet)
-    if progress.failed:
+    if progress.failed or (share.is_assumed and not store.is_complete()):
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 
 

@@ -188,7 +188,7 @@ def print_result(
     if as_json:
         result = {
             "store": str(store.path),
-            "table": str(table),
+            "table": str(table) if table.exists() else None,
             "pictures": [str(path) for path in pictures],
             "done": progress.done,
             "failed": progress.failed,
@@ -212,14 +212,23 @@ def print_result(
         )
     for note in () if quiet else scaled.notes(store.configuration.get("inputs", {}).get("scale", "")):
         typer.echo(note, err=True)
-    if not part.is_whole and not quiet:
+    for picture in pictures:
+        typer.echo(f"picture: {picture}")
+    typer.echo(f"table:   {table}" if table.exists() else "table:   written by the part that ends last")
+    typer.echo(f"store:   {store.path}")
+    if not part.is_whole and (part.is_assumed or not quiet):
         typer.echo(f"Part {part}: {progress.done} of its {total} cells are done.", err=True)
         if not store.is_complete():
             typer.echo(f"Other parts are pending, see dispr status {store.path}", err=True)
-    for picture in pictures:
-        typer.echo(f"picture: {picture}")
-    typer.echo(f"table:   {table}")
-    typer.echo(f"store:   {store.path}")
+
+
+def warn_of_assumed_part(part: Part) -> None:
+    """Say, also when quiet, that a share is done though nobody asked for one."""
+    typer.echo(
+        f"Note: {part.origin} makes this part {part}: only its share of the cells is done here, the array's "
+        "other tasks do the rest of the same store; --part 1/1 does all cells.",
+        err=True,
+    )
 
 
 def set_threads(threads: int | None) -> None:

@@ -46,7 +46,7 @@ class CellRow:
     name
         The cell's name, unique within the store.
     source
-        The file that the cell was cut from.
+        The file that the cell was cut from, named from the folder of the run's source; absolute if elsewhere.
     label
         Its value in a label image; None where the mask holds one cell.
     bounding_box

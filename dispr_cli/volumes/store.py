@@ -167,6 +167,7 @@ class VolumeStore:
             If the table cannot be written.
         """
         with explained(self.path / TABLE, "write the table of cells"):
+            self.cells.names.mend_offsets()
             for folder in (self.path, self.path / ROWS):
                 remove_partial_files(folder)
             # Another process may have been killed while it created this store and lost the race for its name.
