@@ -25,6 +25,7 @@ import numpy as np
 from dispr_cli.classification.classify import classify_tables
 from dispr_cli.classification.labels import labels_from_names, read_labels
 from dispr_cli.classification.report import PAGE, TABLES, write_classification
+from dispr_cli.classification.tables import check_classes
 from dispr_cli.config import SamplerConfig
 from dispr_cli.durable import explained, replace_bytes
 from dispr_cli.errors import ConfigError, InputError
@@ -93,6 +94,7 @@ def run_study(
         )
     known = labels_from_names(cells) if labels is None else read_labels(labels)
     cells = [cell for cell in cells if cell in known]
+    check_classes([known[cell] for cell in cells], str(data))
     folds = _open_record(out, plan, {cell: known[cell] for cell in cells}, config, inputs, weights, init)
     networks = (
         given_networks(weights, cells)
