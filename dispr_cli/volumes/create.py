@@ -135,8 +135,8 @@ def _resume(path: Path, wanted: StoreAttributes, cells: Collection[str]) -> Volu
         if not found and set(names) < set(cells):
             raise StoreError(
                 f"{path} holds {stored.grid.num_cells} of the {len(cells)} cells of this source, and a store "
-                f"does not grow ({cell_differences(names, cells)}). Keep it, and reconstruct the new cells into "
-                "a store of their own, from a folder or a manifest (CSV with the columns image and mask) of "
+                f"does not grow ({cell_differences(names, cells)}). Keep it, and reconstruct the new cells "
+                "into a store of their own, from a folder or a manifest (CSV with the columns image and mask) of "
                 "their images; or choose another output for all cells."
             )
         found.append(cell_differences(names, cells))
