@@ -136,8 +136,8 @@ def _resume(path: Path, wanted: StoreAttributes, cells: Collection[str]) -> Volu
             raise StoreError(
                 f"{path} holds {stored.grid.num_cells} of the {len(cells)} cells of this source, and a store "
                 f"does not grow ({cell_differences(names, cells)}). Keep it, and reconstruct the new cells "
-                "into a store of their own, from a folder or a manifest (CSV with the columns image and mask) of "
-                "their images; or choose another output for all cells."
+                "into a store of their own, from a folder or a manifest (a CSV of images and masks) "
+                "of their images; or choose another output for all cells."
             )
         found.append(cell_differences(names, cells))
     if found:
