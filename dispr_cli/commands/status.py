@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dispr_cli.commands.options import Json
-from dispr_cli.errors import EXIT_SOME_CELLS_FAILED
+from dispr_cli.errors import EXIT_PENDING, EXIT_SOME_CELLS_FAILED
 
 if TYPE_CHECKING:
     from dispr_cli.volumes.cells import Progress
@@ -28,7 +28,7 @@ _SHOWN = 20
 def status(store: Store, json_output: Json = False) -> None:
     """Say what of a store is done, failed and pending; also while parts of it are being written.
 
-    Ends with exit code 0 when all cells are done, with 1 while cells are pending or where some failed.
+    Ends with exit code 0 when all cells are done, with 3 while some are pending, with 1 where some failed.
     """
     from dispr_cli.volumes.store import open_store
 
@@ -52,7 +52,9 @@ def status(store: Store, json_output: Json = False) -> None:
         typer.echo(json.dumps(found))
     else:
         _print(opened, progress, pending, failures)
-    if progress.pending or progress.failed:
+    if progress.pending:
+        raise typer.Exit(EXIT_PENDING)
+    if progress.failed:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 
 

@@ -94,13 +94,10 @@ def run_study(
         )
     known = labels_from_names(cells) if labels is None else read_labels(labels)
     cells = [cell for cell in cells if cell in known]
+    given = given_networks(weights, cells) if weights else None
     check_classes([known[cell] for cell in cells], str(data))
     folds = _open_record(out, plan, {cell: known[cell] for cell in cells}, config, inputs, weights, init)
-    networks = (
-        given_networks(weights, cells)
-        if weights
-        else trained_networks(data, out, folds, config, machine, init, events)
-    )
+    networks = given or trained_networks(data, out, folds, config, machine, init, events)
     tables = _measured(plan, out, networks, config, machine, inputs, events)
     if not (out / "classification" / PAGE).exists():
         events.message("Classes")
