@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -109,7 +110,9 @@ class CMakeBuild(build_ext):
         self._call("cmake", "-S", str(ROOT), "-B", str(build), *generator, *options)
         self._call("cmake", "--build", str(build), "--target", "_kernels", "--parallel")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(build / "_kernels.so", target)
+        # Put in place whole: a program that has the old library mapped into its memory goes on with that one.
+        with tempfile.TemporaryDirectory(dir=target.parent) as near:
+            shutil.copyfile(build / "_kernels.so", Path(near) / target.name).replace(target)
 
     def _call(self, *command: str) -> None:
         self.announce(" ".join(command), level=2)

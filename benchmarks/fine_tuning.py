@@ -20,10 +20,10 @@ from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_autocast, choose_device, describe
-from dispr_cli.diffusion.resumable_run import HeldOut
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.training import Trainer
 from dispr_cli.diffusion.training_facts import fold_files
-from dispr_cli.diffusion.training_run import validate
+from dispr_cli.diffusion.validation import validate
 from dispr_cli.study.folds import assign_folds
 
 

@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.non_cells import drawn_non_cells, found_non_cells
 from benchmarks.score_folds import NUM_FOLDS
-from dispr_cli.config import QUALITIES, SamplerConfig
+from dispr_cli.config import FOREGROUND, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_device
@@ -38,6 +38,7 @@ from dispr_cli.diffusion.trust import (
     write_trust,
 )
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.quality import QUALITIES
 from dispr_cli.shape.calibration import VoxelReliability, voxel_reliability
 from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.study.folds import assign_folds, class_of
@@ -79,9 +80,9 @@ def measure(samples: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """All numbers of one cell."""
     inside, one = (voxel_reliability(list(samples[:some]), truth) for some in (VOTERS, 1))
     return {
-        "volume": (samples > 127).sum((1, 2, 3)).astype(float),
+        "volume": (samples >= FOREGROUND).sum((1, 2, 3)).astype(float),
         "surface": np.array([unmeshed_area(sample) for sample in samples]),
-        "true_volume": float((truth > 127).sum()),
+        "true_volume": float((truth >= FOREGROUND).sum()),
         "true_surface": unmeshed_area(truth),
         "voxels": inside.voxels,
         "hits": inside.hits,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import marching_cubes, mesh_surface_area
 
+from dispr_cli.config import FOREGROUND, SURFACE_LEVEL
 from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, Phantom, generate_phantoms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,11 +30,11 @@ Triple = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 def shape_statistics(volume: NDArray[np.uint8]) -> dict[str, float]:
     """Size, place and orientation of a volume on its grid, in voxels."""
-    inside = volume > 127
+    inside = volume >= FOREGROUND
     points = np.argwhere(inside).astype(float)
     centre, low, high = points.mean(axis=0), points.min(axis=0), points.max(axis=0)
     squares, axes = np.linalg.eigh(np.cov(points.T))
-    vertices, faces, _, _ = marching_cubes(np.pad(volume, 1).astype(np.float32), 127.5)
+    vertices, faces, _, _ = marching_cubes(np.pad(volume, 1).astype(np.float32), SURFACE_LEVEL)
     surface = mesh_surface_area(vertices, faces)
     return {
         "volume": float(inside.sum()),
@@ -57,7 +58,7 @@ def shape_statistics(volume: NDArray[np.uint8]) -> dict[str, float]:
 
 def slice_statistics(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> dict[str, float]:
     """Outline of the mask, and the brightness of the image around it in grey levels."""
-    cell = mask > 127
+    cell = mask >= FOREGROUND
     filled = ndimage.binary_fill_holes(cell)
     distance = ndimage.distance_transform_edt(cell) - ndimage.distance_transform_edt(~cell)
     overlaps = [((image > t) & cell).sum() / ((image > t) | cell).sum() for t in range(10, 160, 3)]
@@ -108,7 +109,7 @@ def summarise(cells: Iterator[Triple]) -> dict[str, tuple[float, float]]:
 
 def volume_um3(phantom: Phantom) -> float:
     """Volume of a phantom as it was segmented from its stack, stretched and blurred."""
-    return float((phantom.volume > 127).sum()) * phantom.voxel_size_um**3
+    return float((phantom.volume >= FOREGROUND).sum()) * phantom.voxel_size_um**3
 
 
 def compare(phantom_class: str, cells: int, seed: int) -> dict[str, dict[str, tuple[float, float]]]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from dispr_cli.classification.classify import true_indices
-from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.config import SamplerConfig
 from dispr_cli.inputs.phantoms.as_read import as_read
 from dispr_cli.inputs.phantoms.generate import numbered_phantom
 from dispr_cli.methods import load_denoiser
@@ -67,8 +67,8 @@ def wanted(large: int) -> Iterator[tuple[str, str, int]]:
 def measure(kept: list[Measured], args: argparse.Namespace) -> bool:
     """Measure what is missing; returns whether everything is there."""
     until = time.monotonic() + 60 * args.minutes
-    config = ReconstructConfig(args.samples, args.seed, 0, "cpu", args.precision)
-    method = load_denoiser(args.weights, SamplerConfig(num_steps=args.steps), config)
+    sampler = SamplerConfig(num_steps=args.steps)
+    method = load_denoiser(args.weights, sampler, device="cpu", precision=args.precision)
     have = {row["name"] for row in kept}
     filled = smaller_half([name for name, _, _ in wanted(args.large)])
     for own, kind, number in wanted(args.large):

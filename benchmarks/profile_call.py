@@ -12,7 +12,6 @@ import argparse
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.diffusion.timing import calling
 from dispr_cli.methods import load_denoiser
 from dispr_cli.threads import available_threads
@@ -25,8 +24,7 @@ def main() -> None:
     """Profile, print the table."""
     options = _options()
     torch.set_num_threads(options.threads)
-    run_config = ReconstructConfig(device=options.device, precision=options.precision)
-    method = load_denoiser(None, SamplerConfig(), run_config)
+    method = load_denoiser(device=options.device, precision=options.precision)
     run = calling(method, options.batch or method.micro_batch)
     on_cuda = method.device.type == "cuda"
     for _ in range(3):

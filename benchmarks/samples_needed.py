@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.score_folds import NUM_FOLDS, summarise
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import SURFACE_LEVEL, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import load_cells
 from dispr_cli.diffusion.device import choose_device
@@ -26,13 +26,12 @@ from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.study.folds import assign_folds
 
 COUNTS = (1, 3, 5, 10, 20, 40)
-LEVEL = 127.5
 
 
 def guesses(truth: np.ndarray, samples: np.ndarray) -> list[dict[str, float]]:
     """Score the vote and the medians of the first 1, 3, 5, ... samples; errors are relative."""
-    inside = samples > LEVEL
-    volumes, true_volume = inside.sum((1, 2, 3)).astype(float), float((truth > LEVEL).sum())
+    inside = samples > SURFACE_LEVEL
+    volumes, true_volume = inside.sum((1, 2, 3)).astype(float), float((truth > SURFACE_LEVEL).sum())
     areas, true_area = np.array([unmeshed_area(one) for one in samples]), unmeshed_area(truth)
     rows = []
     for count in COUNTS:
@@ -40,7 +39,7 @@ def guesses(truth: np.ndarray, samples: np.ndarray) -> list[dict[str, float]]:
         rows.append(
             {
                 "iou_vote": iou(vote, truth),
-                "volume_error_vote": abs(float((vote > LEVEL).sum()) - true_volume) / true_volume,
+                "volume_error_vote": abs(float((vote > SURFACE_LEVEL).sum()) - true_volume) / true_volume,
                 "volume_error_median": abs(float(np.median(volumes[:count])) - true_volume) / true_volume,
                 "surface_error_median": abs(float(np.median(areas[:count])) - true_area) / true_area,
             }

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import SURFACE_LEVEL, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import load_cells
 from dispr_cli.diffusion.device import choose_device
@@ -29,14 +29,14 @@ from dispr_cli.shape.samples import fair_crps
 from dispr_cli.study.folds import assign_folds, class_of
 
 NUM_FOLDS = 5
-LEVEL = 127.5
 
 
 def score(truth: np.ndarray, samples: np.ndarray, balance: int = SamplerConfig().balance) -> dict[str, float]:
     """Every measure of one cell; errors are relative."""
-    true_volume, volumes = float((truth > LEVEL).sum()), (samples > LEVEL).sum((1, 2, 3)).astype(float)
+    true_volume = float((truth > SURFACE_LEVEL).sum())
+    volumes = (samples > SURFACE_LEVEL).sum((1, 2, 3)).astype(float)
     true_area, areas = surface_area(truth), np.array([surface_area(s) for s in samples])
-    vote = np.where((samples > LEVEL).mean(0) > 0.5, 255, 0).astype(np.uint8)
+    vote = np.where((samples > SURFACE_LEVEL).mean(0) > 0.5, 255, 0).astype(np.uint8)
     pairs = [(i, j) for i in range(len(samples)) for j in range(i)]
     return {
         "iou_one": float(np.mean([iou(s, truth) for s in samples])),

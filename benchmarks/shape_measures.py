@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
+from dispr_cli.config import SURFACE_LEVEL
 from dispr_cli.shape.curvature import gaussian_curvature, mean_curvature
 from dispr_cli.shape.measures import measure_cell, measure_volume
 from dispr_cli.shape.mesh import Mesh, surface_mesh
@@ -119,7 +120,7 @@ COMPETITORS: dict[str, tuple[Measure, Measure]] = {
     "roughness_gauss": (lambda cell: gaussian_roughness(cell.inside), blur_by_scipy),
     "surface_mesh": (
         lambda cell: len(surface_mesh(cell.inside).faces),
-        lambda cell: len(marching_cubes(np.pad(cell.inside, 1) * 255, 127.5)[1]),
+        lambda cell: len(marching_cubes(np.pad(cell.inside, 1) * 255, SURFACE_LEVEL)[1]),
     ),
 }
 

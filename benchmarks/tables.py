@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.kernel_tables import kernel_tables
 from benchmarks.peer_tables import peer_tables
-from dispr_cli.config import QUALITIES
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
+from dispr_cli.quality import QUALITIES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -35,10 +35,11 @@ from dispr_cli.baselines.dispr2022.unet import PublishedNetwork
 from dispr_cli.baselines.dispr2022.weights import FORMAT, load_dispr2022
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import train_shapr
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import FOREGROUND, SamplerConfig
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, TrainingEvents
+from dispr_cli.diffusion.held_out_metrics import HeldOut
+from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5
@@ -247,7 +248,7 @@ def sample_dispr2022(fold: int, cells: TrainingCells, args: argparse.Namespace) 
         "device": device_name(args.device),
     }
     np.savez_compressed(file, names=np.array(cells.names), volumes=drawn, facts=np.array(json.dumps(facts)))
-    inside, true = torch.from_numpy(drawn[:, 0]).to(device) > 127, examples.distance[:, 0] > 0
+    inside, true = torch.from_numpy(drawn[:, 0]).to(device) >= FOREGROUND, examples.distance[:, 0] > 0
     space = (1, 2, 3)
     iou = ((inside & true).sum(space) / (inside | true).sum(space)).mean().item()
     volume, true_volume = inside.sum(space).double(), true.sum(space).double()

@@ -26,8 +26,9 @@ from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import train_shapr
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.device import choose_autocast, choose_device, describe
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.known_cells import known_cells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents
+from dispr_cli.diffusion.resumable_run import Progress, Start, TrainingEvents
 from dispr_cli.study.folds import assign_folds
 
 NUM_FOLDS = 5

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dispr_cli.config import SamplerConfig
+    from dispr_cli.errors import DisprError
     from dispr_cli.evaluation import evaluate
     from dispr_cli.inputs.settings import InputSettings
     from dispr_cli.methods import load_denoiser
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from dispr_cli.volumes.store import open_store
 
 _HOMES = {
+    "DisprError": "dispr_cli.errors",
+    "SamplerConfig": "dispr_cli.config",
     "InputSettings": "dispr_cli.inputs.settings",
     "evaluate": "dispr_cli.evaluation",
     "read_cells": "dispr_cli.pipeline",
@@ -33,7 +37,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "DisprError",
     "InputSettings",
+    "SamplerConfig",
     "__version__",
     "evaluate",
     "load_denoiser",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -19,7 +21,7 @@ from dispr_cli.commands import demo as demo_command
 from dispr_cli.commands import features as features_command
 from dispr_cli.commands import study as study_command
 from dispr_cli.commands import verify as verify_command
-from dispr_cli.errors import EXIT_BUG, DisprError, RunInterruptedError
+from dispr_cli.errors import EXIT_BAD_INPUT, EXIT_BUG, DisprError, RunInterruptedError
 from dispr_cli.threads import bound_spinning
 
 
@@ -112,6 +114,10 @@ def main() -> None:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            with suppress(OSError):
+                typer.echo("Error: what is printed cannot be written, its disk is full", err=True)
+            sys.exit(EXIT_BAD_INPUT)
         import traceback
 
         traceback.print_exc()

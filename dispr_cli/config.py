@@ -7,12 +7,21 @@ commands read their defaults from here, and a checkpoint carries the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from dispr_cli.errors import ConfigError
+from dispr_cli.setting_ranges import MOST_SEED, Number, OneOf, Range, Whole, check_settings
 
 GRID = 64
 """Voxels along each axis of a reconstructed volume, and pixels along each side of a crop."""
+
+SURFACE_LEVEL = 127.5
+"""Where the surface of a cell lies in the uint8 occupancies of a volume: half inside."""
+
+FOREGROUND = 128
+"""The smallest occupancy that counts as inside the cell."""
 
 SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 """Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
@@ -57,8 +66,8 @@ class DenoiserConfig:
     sigma_min, sigma_max
         Range of noise levels that sampling uses.
     spread
-        What the noise of a sampler's first step is multiplied by: 1 gives the spread of the augmented cells
-        of the training, less a narrower one.
+        What the noise of a sampler's first step is multiplied by. With 1 the samples of a cell differ as
+        the shapes of training examples that look like it do, augmented ones included; below 1, less.
     """
 
     patch: int = 4
@@ -95,16 +104,17 @@ class DenoiserConfig:
                 f"attention_heads is {self.attention_heads}: expected a divisor of the {self.channels[1]}"
             )
         for name in ("clip_distance", "sigma_data", "sigma_std", "sigma_min", "sigma_max"):
-            _check_number(name, getattr(self, name), 1e-6)
-        _check_number("sigma_mean", self.sigma_mean, -1e4)
-        _check_number("spread", self.spread, 0.0)
+            Number(1e-6, 1e4).check(name, getattr(self, name))
+        Number(-1e4, 1e4).check("sigma_mean", self.sigma_mean)
+        Number(0.0, 1e4).check("spread", self.spread)
         if self.sigma_min > self.sigma_max:
             raise ConfigError(f"sigma_min is {self.sigma_min}: expected at most sigma_max, {self.sigma_max}")
 
 
-def _check_number(name: str, value: object, least: float) -> None:
-    if type(value) not in (int, float) or not least <= value < 1e4:  # type: ignore[operator]
-        raise ConfigError(f"{name} is {value!r}: expected a number from {least:g}, less than 10000")
+def _whole(called: str, value: object, least: int, most: int, expected: str) -> int:
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    raise ConfigError(f"{called} is {value!r}: expected {expected}")
 
 
 def _check_sizes(name: str, sizes: object, count: int, least: int, most: int) -> None:
@@ -149,41 +159,20 @@ class SamplerConfig:
             raise ConfigError(
                 f"unknown sampler {self.sampler!r}: expected one of {', '.join(SAMPLERS)} (--sampler)"
             )
-        if not 1 <= self.num_steps <= 10_000:
-            raise ConfigError(f"--steps is {self.num_steps}: expected a whole number from 1 to 10000")
-        if not 0.0 <= self.eta <= 1.0:
-            raise ConfigError(f"--eta is {self.eta}: expected a number from 0 to 1")
-        if not 1 <= self.orientations <= 8:
-            raise ConfigError(f"orientations is {self.orientations}: expected a whole number from 1 to 8")
-        if not 1 <= self.balance <= 64:
-            raise ConfigError(f"balance is {self.balance}: expected a whole number from 1 to 64")
-        if not 0.0 <= self.spread <= 10.0:
-            raise ConfigError(f"--spread is {self.spread}: expected a number from 0 to 10")
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """How much is spent on a cell; measured in docs/benchmarks.md.
-
-    Attributes
-    ----------
-    num_samples, num_steps
-        Shapes of each cell, and denoising steps of each (methods with steps of their own keep those).
-    spread
-        As in :class:`SamplerConfig`.
-    """
-
-    num_samples: int
-    num_steps: int
-    spread: float = 1.0
-
-
-QUALITIES = {
-    "fast": Quality(1, 2, 0.0),
-    "standard": Quality(5, 2),
-    "high": Quality(10, 2, 1.5),
-}
-"""By name: the best single guess; shapes and their spread; an honest spread, for twice that."""
+        wholes = {
+            "num_steps": ("--steps (num_steps)", 10_000),
+            "orientations": ("orientations", 8),
+            "balance": ("balance", 64),
+        }
+        for name, (called, most) in wholes.items():
+            expected = f"a whole number from 1 to {most}"
+            object.__setattr__(self, name, _whole(called, getattr(self, name), 1, most, expected))
+        for name, most in (("eta", 1), ("spread", 10)):
+            value = getattr(self, name)
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= most:
+                raise ConfigError(f"--{name} is {value!r}: expected a number from 0 to {most}")
+            object.__setattr__(self, name, float(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,33 +185,37 @@ class ReconstructConfig:
         Shapes drawn for each cell.
     seed
         Together with a cell's pixels and the sample's index it decides the noise, and nothing else does.
-    batch_size
-        Volumes denoised in one call; 0 picks one that suits the device, halved when memory runs out.
+    cells_at_once
+        Cells handed to the method in one call; 0: :func:`dispr_cli.pipeline.choose_cells_at_once` decides.
+        More take more memory, too few leave places of the method's micro-batches empty, and no shape depends
+        on it. How many volumes its network denoises in one call is the method's own, halved when memory runs
+        out (:class:`dispr_cli.diffusion.micro_batches.MicroBatchedMethod`).
     device, precision
         Where and in which number format the network runs; ``auto`` picks the fastest that is there.
     """
 
     num_samples: int = 5
     seed: int = 0
-    batch_size: int = 0
+    cells_at_once: int = 0
     device: str = "auto"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_samples <= 1000:
-            raise ConfigError(f"--samples is {self.num_samples}: expected a whole number from 1 to 1000")
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"--seed is {self.seed}: expected a whole number from 0 to 2**63 - 1")
-        if not 0 <= self.batch_size <= 4096:
-            raise ConfigError(
-                f"--batch-size is {self.batch_size}: expected auto or a whole number from 1 to 4096"
-            )
-        if self.device not in DEVICES:
-            raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
-            )
+        wholes = {
+            "num_samples": ("--samples (num_samples)", 1, 1000, "a whole number from 1 to 1000"),
+            "seed": ("--seed", 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1"),
+            "cells_at_once": (
+                "--batch-size (cells_at_once)",
+                0,
+                4096,
+                "auto or a whole number from 1 to 4096",
+            ),
+        }
+        for name, (called, least, most, expected) in wholes.items():
+            # NumPy's whole numbers are welcome; what comes of them must not differ from Python's.
+            object.__setattr__(self, name, _whole(called, getattr(self, name), least, most, expected))
+        OneOf(DEVICES).check("device", self.device)
+        OneOf(PRECISIONS).check("precision", self.precision)
 
 
 FINE_TUNING_RATE = 1e-4
@@ -286,23 +279,29 @@ class TrainingConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("num_examples", 1), ("batch_size", 1), ("warmup", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number from {least}")
-        for name in ("learning_rate", "ema_half_life", "checkpoint_minutes"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
-        if not 0.0 <= self.validation_fraction < 0.9:
-            raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"dropout is {self.dropout}: expected a number from 0, less than 1")
-        if not 0.0 <= self.area_weight < float("inf"):
-            raise ConfigError(f"area_weight is {self.area_weight}: expected a number from 0")
-        if not 0.0 <= self.score_share < 1.0:
-            raise ConfigError(f"score_share is {self.score_share}: expected a number from 0, less than 1")
-        if self.device not in DEVICES:
-            raise ConfigError(f"unknown device {self.device!r}: expected one of {', '.join(DEVICES)}")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}"
-            )
+        check_settings(self, {**TRAINING_RANGES, **_OUR_RANGES})
+
+
+TRAINING_RANGES: Mapping[str, Range] = {
+    "num_examples": Whole(1, 10**12),
+    "batch_size": Whole(1, 2**16),
+    "learning_rate": Number(0.0, 10.0, above=True),
+    "weight_decay": Number(0.0, 100.0),
+    "validation_fraction": Number(0.0, 0.9, below=True),
+    "checkpoint_minutes": Number(0.0, 1e6, above=True),
+    "seed": Whole(0, MOST_SEED),
+    "device": OneOf(DEVICES),
+    "precision": OneOf(PRECISIONS),
+}
+"""What the settings that trainings share may be; a method adds its own."""
+
+_OUR_RANGES: Mapping[str, Range] = {
+    "warmup": Whole(1, 10**12),
+    "ema_half_life": Number(0.0, 1e12, above=True),
+    **dict.fromkeys(("z_stretch", "z_asymmetry", "scale", "shear"), Number(0.0, 1.0)),
+    "elastic": Number(0.0, GRID / 4),
+    "condition_dropout": Number(0.0, 1.0),
+    "dropout": Number(0.0, 1.0, below=True),
+    "area_weight": Number(0.0, 1e6),
+    "score_share": Number(0.0, 1.0, below=True),
+}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 
-EXIT_OK = 0
 EXIT_SOME_CELLS_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_PENDING = 3
 EXIT_BUG = 101
 EXIT_INTERRUPTED = 130
 

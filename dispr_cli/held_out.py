@@ -74,6 +74,12 @@ class HeldOutMethod:
         together = hashlib.sha256("".join(sorted(hashes.values())).encode()).hexdigest()
         return {**self._any.identity(), "weights_sha256": together, "held_out_weights": hashes}
 
+    def take_precision(self, precision: str) -> bool:
+        """Let the members compute in this precision, see :class:`MicroBatchedMethod`; whether any changed."""
+        takers = [member for member in self.members.values() if hasattr(member, "take_precision")]
+        changes = [member.take_precision(precision) for member in takers]
+        return any(changes)
+
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Reconstruct each cell by its own network; see :class:`dispr_cli.method.Method`.
 

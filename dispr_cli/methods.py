@@ -57,7 +57,9 @@ class MethodOptions:
 def load_denoiser(
     weights: Path | str | None = None,
     sampler: SamplerConfig | None = None,
-    run: ReconstructConfig | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
     notify: Callable[[str], None] = silent,
 ) -> DiffusionMethod:
     """Load our denoiser, ready to reconstruct.
@@ -68,24 +70,26 @@ def load_denoiser(
         A file written by ``dispr train``; the shipped weights if None.
     sampler
         How samples are drawn; the default is the measured best.
-    run
-        Device and precision are read from it.
+    device
+        ``cpu``, ``cuda`` or ``mps``; ``auto`` takes the fastest that is there.
+    precision
+        ``fp32`` or ``bf16``; ``auto`` takes the fastest that the device computes in.
     notify
         Called with a sentence when something worth knowing happens, such as a batch that is halved.
 
     Raises
     ------
     WeightsError, ConfigError
-        If the weights cannot be used, or the device is not there.
+        If the weights cannot be used, the device is not there, or there is no such device or precision.
     """
     from dispr_cli.diffusion.checkpoint import load_denoiser as read_denoiser
     from dispr_cli.diffusion.device import choose_device
     from dispr_cli.diffusion.reconstruction import DiffusionMethod
 
-    run = run or ReconstructConfig()
-    device = choose_device(run.device)
+    run = ReconstructConfig(device=device, precision=precision)
+    there = choose_device(run.device)
     checkpoint = read_denoiser(Path(weights) if weights is not None else None)
-    return DiffusionMethod(checkpoint, sampler or SamplerConfig(), device, run.precision, notify)
+    return DiffusionMethod(checkpoint, sampler or SamplerConfig(), there, run.precision, notify)
 
 
 def load_method(
@@ -124,7 +128,13 @@ Loaded = tuple["Method", "Collection[str]"]
 
 def _ours(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
     sampler = _sampler(options, SamplerConfig())
-    method = load_denoiser(options.weights, sampler, options.run, notify)
+    method = load_denoiser(
+        options.weights,
+        sampler,
+        device=options.run.device,
+        precision=options.run.precision,
+        notify=notify,
+    )
     return method, method.checkpoint.provenance.get("held_out", ())
 
 

@@ -1,10 +1,11 @@
-"""Work by the threads of a pool, its results in the order of what they were made of."""
+"""Work on many items in their order: by the threads of a pool, or so many at a time."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 _Given = TypeVar("_Given")
@@ -39,3 +40,10 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def batched(items: Iterable[_Given], size: int) -> Iterator[list[_Given]]:
+    """Yield the items in lists of so many; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

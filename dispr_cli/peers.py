@@ -108,6 +108,9 @@ def compare_peers(
     """
     from dispr_cli.diffusion.folder import read_training_cells
 
+    for method, values in study.settings.items():
+        if method in SETTINGS:
+            SETTINGS[method](values, None)
     cells = read_training_cells(
         data, skipped=lambda name, error: training.message(f"Left out: {name}: {error}")
     )
@@ -164,9 +167,10 @@ def _weights(method: str, cells: TrainingCells, out: Path, study: PeerStudy, eve
             _refuse_another_training(file, method, learned, held_out, values)
             continue
         events.message(f"{method}: training fold {number} of 0 to {study.num_folds - 1}")
-        if study.device != "auto":
-            values["device"] = study.device
-        TRAINED[method](TrainingJob(learned, held_out, file, values, None, str(number), events))
+        config = SETTINGS[method](values, None)
+        if study.device != "auto" and hasattr(config, "device"):
+            config = dataclasses.replace(config, device=study.device)
+        TRAINED[method](TrainingJob(learned, held_out, file, config, None, str(number), events))
     return folder
 
 
@@ -182,12 +186,11 @@ def _refuse_another_training(
     facts = facts_of_cells(NOTHING, learned, never_learned(NOTHING, learned, held_out))
     called = {"learned": "cells to learn from", "held_out": "held-out cells"}
     differing = [words for name, words in called.items() if recorded.get(name) != facts[name]]
-    if method in SETTINGS:
-        # Through JSON and back, as the file has it.
-        wanted = json.loads(json.dumps(dataclasses.asdict(SETTINGS[method](values, None))))
-        found = recorded.get("training")
-        found = found if isinstance(found, dict) else {}
-        differing += [key for key in wanted if key not in UNIMPORTANT and found.get(key) != wanted[key]]
+    # Through JSON and back, as the file has it.
+    wanted = json.loads(json.dumps(dataclasses.asdict(SETTINGS[method](values, None))))
+    found = recorded.get("training")
+    found = found if isinstance(found, dict) else {}
+    differing += [key for key in wanted if key not in UNIMPORTANT and found.get(key) != wanted[key]]
     if differing:
         raise ConfigError(
             f"{file}: was trained with other {', '.join(differing)}; give the same to go on, remove the "

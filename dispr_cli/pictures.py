@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from dispr_cli.diffusion.folder import truth_of
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.errors import ConfigError, DisprError
+from dispr_cli.errors import DisprError
 from dispr_cli.inputs.cell import Cell
-from dispr_cli.inputs.plan import Plan, read_cell, read_cells
+from dispr_cli.inputs.plan import Plan, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.report.montage import MontageRow, draw_montage
 from dispr_cli.report.trajectory import draw_trajectory
@@ -50,23 +50,11 @@ def draw_store(store: VolumeStore, plan: Plan, inputs: InputSettings, out: Path)
     return out
 
 
-def draw_steps(
-    plan: Plan, name: str, method: DiffusionMethod, inputs: InputSettings, seed: int, out: Path
-) -> Path:
-    """Draw the denoising steps of one cell's first sample, as Fig. 1 of the DISPR paper does.
-
-    Raises
-    ------
-    ConfigError
-        If the plan has no cell of that name.
-    """
-    for ref in plan.cells:
-        if ref.name == name:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            draw_trajectory(method.trajectory(read_cell(ref, inputs), seed), out, name=name)
-            return out
-    some = ", ".join(ref.name for ref in plan.cells[:5])
-    raise ConfigError(f"--save-trajectory: the input has no cell {name!r}; there are {some} ...")
+def draw_steps(method: DiffusionMethod, cell: Cell, seed: int, out: Path) -> Path:
+    """Draw the denoising steps of one cell's first sample, as Fig. 1 of the DISPR paper does."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draw_trajectory(method.trajectory(cell, seed), out, name=cell.name)
+    return out
 
 
 def _truth(cell: Cell) -> NDArray[np.uint8] | None:

@@ -12,22 +12,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.config import GRID
+from dispr_cli.config import GRID, ReconstructConfig
 from dispr_cli.errors import ConfigError, DisprError
 from dispr_cli.inputs import plan as planning
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.ordered_work import batched
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.scale.run import finish_part, open_run
-from dispr_cli.scale.shards import Events, Job, Silence, batched, reconstruct_shards
+from dispr_cli.scale.shards import Events, Job, Silence, reconstruct_shards
 from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore
 
 CELLS_AT_ONCE = {"cpu": 4, "mps": 8, "cuda": 32}
-"""Cells handed to the method in one call, about so many by device, unless ``--batch-size`` says otherwise."""
+"""About so many cells are handed to the method in one call, by device; ``--batch-size`` says otherwise."""
 
 
 def choose_cells_at_once(method: Method, num_samples: int) -> int:
@@ -54,6 +55,7 @@ def read_cells(
     source: Path | str,
     settings: InputSettings | None = None,
     *,
+    masks: Path | str | None = None,
     on_error: Literal["raise", "warn"] = "raise",
 ) -> list[Cell]:
     """Read every cell of a folder, a manifest or a file into memory.
@@ -65,19 +67,22 @@ def read_cells(
     settings
         How to read; the defaults if None. ``dispr.InputSettings(channel=1)`` is what ``--channel 1`` is to
         the command.
+    masks
+        A file or a folder of masks, as ``--masks`` is to the command; None if they are to be found beside the
+        images.
     on_error
         What becomes of a cell that cannot be read: its error is raised, or it is left out with a warning.
 
     Raises
     ------
     InputError
-        If the source holds no cells.
+        If the source holds no cells, or `masks` are none or belong to other images.
     CellError
         If one of its cells cannot be read and ``on_error`` is ``raise``.
     """
     if on_error not in ("raise", "warn"):
         raise ConfigError(f"on_error is {on_error!r}: expected 'raise' or 'warn'")
-    plan = plan_cells(Path(source), settings)
+    plan = plan_cells(Path(source), settings, masks=None if masks is None else Path(masks))
     cells = []
     for _, cell in planning.read_cells(plan.cells, settings):
         if isinstance(cell, Cell):
@@ -101,17 +106,23 @@ def reconstruct(
     method
         From :func:`dispr_cli.load_denoiser`.
     num_samples
-        Shapes for each cell.
+        Shapes for each cell, from 1 to 1000.
     seed
-        Decides, with each cell's pixels, the shapes that come out.
+        Decides, with each cell's pixels, the shapes that come out; from 0 to 2**63 - 1.
 
     Returns
     -------
     (len(cells), num_samples, 64, 64, 64) uint8 occupancy; the surface lies at 127.5.
+
+    Raises
+    ------
+    ConfigError
+        If `num_samples` or `seed` is no whole number, or beyond its limits.
     """
-    batches = batched(cells, choose_cells_at_once(method, num_samples))
-    parts = [method.reconstruct(batch, num_samples, seed) for batch in batches]
-    return np.concatenate(parts) if parts else np.empty((0, num_samples, GRID, GRID, GRID), np.uint8)
+    run = ReconstructConfig(num_samples, seed)
+    batches = batched(cells, choose_cells_at_once(method, run.num_samples))
+    parts = [method.reconstruct(batch, run.num_samples, run.seed) for batch in batches]
+    return np.concatenate(parts) if parts else np.empty((0, run.num_samples, GRID, GRID, GRID), np.uint8)
 
 
 def reconstruct_to_store(
@@ -159,7 +170,7 @@ def reconstruct_to_store(
         is no error here: its row says why.
     """
     events = events or Silence()
-    job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area)
+    job = Job(inputs, seed, cells_at_once, retry_failed, unmeshed_area, plan.source)
     store = open_run(plan, out, method, job, num_samples, overwrite=overwrite, workers=part.count, part=part)
     own = part.shards_of(store.grid.num_shards)
     before = store.progress(own)

@@ -7,8 +7,9 @@ import os
 SPIN_COUNT = 10_000
 """How often a thread of GNU's OpenMP looks for work before it sleeps.
 
-By default it looks 300,000 times, many milliseconds in which it keeps a core from whom it waits for;
-benchmarks/waiting_threads.py measures what that costs.
+By default it looks 300,000 times, which takes many milliseconds. All the while it occupies a core; on a
+busy machine that may be the one on which the thread it waits for should run. benchmarks/waiting_threads.py
+measures what that costs.
 """
 
 

@@ -13,6 +13,7 @@ from dispr_cli.training_settings import settings_of
 
 if TYPE_CHECKING:
     from dispr_cli.baselines.dispr2022.settings import Dispr2022Config
+    from dispr_cli.baselines.nearest import NearestConfig
     from dispr_cli.baselines.shapr.settings import ShaprConfig
     from dispr_cli.diffusion.checkpoint import Checkpoint
     from dispr_cli.diffusion.folder import TrainingInput
@@ -67,11 +68,11 @@ def train_on_folder(
         raise ConfigError(f"--method {method} is trained by one process: call dispr without torchrun")
     if never_seen and init is None:
         raise ConfigError("--never-seen is of the weights of --init, and none are given")
+    config = SETTINGS[method](values, init)
     check_writable(out)
-    fraction = values.get("validation_fraction", TrainingConfig().validation_fraction)
-    found = cells_to_train_on(data, reading, fraction, events.message)
+    found = cells_to_train_on(data, reading, config.validation_fraction, events.message)
     cells = (found.learned, found.held_out)
-    TRAINED[method](TrainingJob(*cells, out, values, init, data.name, events, never_seen, found.held_in))
+    TRAINED[method](TrainingJob(*cells, out, config, init, data.name, events, never_seen, found.held_in))
 
 
 def our_settings(values: Mapping[str, Any], init: str | None) -> TrainingConfig:
@@ -83,25 +84,48 @@ def our_settings(values: Mapping[str, Any], init: str | None) -> TrainingConfig:
 def _dispr2022_settings(values: Mapping[str, Any], init: str | None) -> Dispr2022Config:
     from dispr_cli.baselines.dispr2022.settings import Dispr2022Config
 
+    if init == "default":
+        raise ConfigError(
+            "--init default means our own weights; dispr2022 starts from a FILE of its own, or nothing"
+        )
     return settings_of(Dispr2022Config, values)
 
 
-def _shapr_settings(topology_weight: float) -> Callable[[Mapping[str, Any], str | None], ShaprConfig]:
+def _shapr_settings(
+    method: str, topology_weight: float
+) -> Callable[[Mapping[str, Any], str | None], ShaprConfig]:
     def settings(values: Mapping[str, Any], init: str | None) -> ShaprConfig:
         from dispr_cli.baselines.shapr.settings import ShaprConfig
 
+        _refuse_init(method, init)
         return settings_of(ShaprConfig, {"topology_weight": topology_weight, **values})
 
     return settings
 
 
+def _nearest_settings(values: Mapping[str, Any], init: str | None) -> NearestConfig:
+    from dispr_cli.baselines.nearest import NearestConfig
+
+    _refuse_init("nearest", init)
+    return settings_of(NearestConfig, values)
+
+
+def _refuse_init(method: str, init: str | None) -> None:
+    if init is not None:
+        raise ConfigError(f"--init is for --method dispr; {method} starts from nothing")
+
+
 SETTINGS: Mapping[str, Callable[[Mapping[str, Any], str | None], Any]] = {
     "dispr": our_settings,
     "dispr2022": _dispr2022_settings,
-    "shapr": _shapr_settings(0.0),
-    "shapr-topo": _shapr_settings(PUBLISHED_TOPOLOGY_WEIGHT),
+    "shapr": _shapr_settings("shapr", 0.0),
+    "shapr-topo": _shapr_settings("shapr-topo", PUBLISHED_TOPOLOGY_WEIGHT),
+    "nearest": _nearest_settings,
 }
-"""Settings of each method's training, a dataclass, from those named and the weights to start from."""
+"""Settings of each method's training, a dataclass, from those named and the weights to start from.
+
+Each refuses, as a ConfigError, what it does not know or cannot be, and weights that it cannot start from.
+"""
 
 
 def weights_to_start_from(init: str) -> Checkpoint:
@@ -111,14 +135,13 @@ def weights_to_start_from(init: str) -> Checkpoint:
     return load_denoiser(None if init == "default" else Path(init))
 
 
-def _train_ours(job: TrainingJob) -> None:
+def _train_ours(job: TrainingJob[TrainingConfig]) -> None:
     from dispr_cli.diffusion.device import choose_autocast, choose_device
     from dispr_cli.diffusion.processes import joined
     from dispr_cli.diffusion.training_run import start_of, train_denoiser
     from dispr_cli.trust_measurement import FEWEST_HELD_OUT, measure_trust
 
-    config = our_settings(job.values, job.init)
-    device = choose_device(config.device)
+    config, device = job.config, choose_device(job.config.device)
     autocast = choose_autocast(device, config.precision)
     start = None
     if job.init is not None:
@@ -150,18 +173,13 @@ def _train_ours(job: TrainingJob) -> None:
         )
 
 
-def _train_dispr2022(job: TrainingJob) -> None:
+def _train_dispr2022(job: TrainingJob[Dispr2022Config]) -> None:
     from dispr_cli.baselines.dispr2022.training import train_dispr2022
     from dispr_cli.baselines.dispr2022.weights import load_dispr2022
     from dispr_cli.diffusion.device import choose_autocast, choose_device
     from dispr_cli.diffusion.known_cells import known_cells
 
-    if job.init == "default":
-        raise ConfigError(
-            "--init default means our own weights; dispr2022 starts from a FILE of its own, or nothing"
-        )
-    config = _dispr2022_settings(job.values, job.init)
-    device = choose_device(config.device)
+    config, device = job.config, choose_device(job.config.device)
     autocast = choose_autocast(device, config.precision)
     start = None
     if job.init is not None:
@@ -181,14 +199,12 @@ def _train_dispr2022(job: TrainingJob) -> None:
     )
 
 
-def _train_shapr(method: str) -> Callable[[TrainingJob], None]:
-    def train(job: TrainingJob) -> None:
+def _train_shapr(method: str) -> Callable[[TrainingJob[ShaprConfig]], None]:
+    def train(job: TrainingJob[ShaprConfig]) -> None:
         from dispr_cli.baselines.shapr.training import train_shapr
         from dispr_cli.diffusion.device import choose_autocast, choose_device
 
-        _refuse_init(method, job)
-        config = SETTINGS[method](job.values, None)
-        device = choose_device(config.device)
+        config, device = job.config, choose_device(job.config.device)
         autocast = choose_autocast(device, config.precision)
         job.announce(device, autocast)
         train_shapr(
@@ -205,23 +221,17 @@ def _train_shapr(method: str) -> Callable[[TrainingJob], None]:
     return train
 
 
-def _remember_cells(job: TrainingJob) -> None:
+def _remember_cells(job: TrainingJob[NearestConfig]) -> None:
     from dispr_cli.baselines.nearest import make_bank
     from dispr_cli.diffusion.known_cells import NOTHING
     from dispr_cli.diffusion.resumable_run import facts_of_cells, never_learned
 
-    _refuse_init("nearest", job)
     kept = never_learned(NOTHING, job.learned, job.held_out)
     facts = {"method": "nearest", "data": job.data, **facts_of_cells(NOTHING, job.learned, kept)}
     make_bank(job.learned, tuple(facts["held_out"])).save(job.out, facts)
 
 
-def _refuse_init(method: str, job: TrainingJob) -> None:
-    if job.init is not None:
-        raise ConfigError(f"--init is for --method dispr; {method} starts from nothing")
-
-
-TRAINED: Mapping[str, Callable[[TrainingJob], None]] = {
+TRAINED: Mapping[str, Callable[[TrainingJob[Any]], None]] = {
     "dispr": _train_ours,
     "dispr2022": _train_dispr2022,
     "shapr": _train_shapr("shapr"),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from dispr_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
     from dispr_cli.diffusion.dataset import TrainingCells
+    from dispr_cli.diffusion.held_out_metrics import HeldOut
     from dispr_cli.diffusion.known_cells import KnownCells
-    from dispr_cli.diffusion.resumable_run import HeldOut, Start, TrainingEvents
+    from dispr_cli.diffusion.resumable_run import Progress, Start, TrainingEvents
 
+Config = TypeVar("Config")
+Network = TypeVar("Network")
 
 NOTABLE_IOU, NOTABLE_VOLUME_ERROR = 0.01, 0.005
 """Two trainings of the same network differ by so much, and two seeds of noise (docs/model_log.md)."""
@@ -30,15 +35,15 @@ class TrainingWatcher(Protocol):
     def message(self, text: str) -> None:
         """Take a sentence worth knowing."""
 
-    def progress(self, step: Any) -> None:
-        """Take one optimiser step, see :class:`dispr_cli.diffusion.resumable_run.Progress`."""
+    def progress(self, step: Progress) -> None:
+        """Take one optimiser step."""
 
-    def held_out(self, step: Any, metrics: Any) -> None:
-        """Take the metrics on held-out cells, see :class:`dispr_cli.diffusion.resumable_run.HeldOut`."""
+    def held_out(self, step: Progress, metrics: HeldOut) -> None:
+        """Take the metrics on held-out cells."""
 
 
 @dataclass(frozen=True)
-class TrainingJob:
+class TrainingJob(Generic[Config]):
     """What every method's training is given.
 
     Attributes
@@ -47,8 +52,8 @@ class TrainingJob:
         Cells to learn from, and cells kept out of the training for the metrics.
     out
         Weights to write.
-    values
-        Settings by name: those of a TOML file, then those of the command line.
+    config
+        Settings of the method's training, as :data:`dispr_cli.training.SETTINGS` builds them.
     init
         Weights to start from: ``default``, a path, or None for random ones.
     data
@@ -64,23 +69,29 @@ class TrainingJob:
     learned: TrainingCells
     held_out: TrainingCells | None
     out: Path
-    values: Mapping[str, Any]
+    config: Config
     init: str | None
     data: str
     events: TrainingWatcher
     never_seen: bool = False
     held_in: str = ""
 
-    def start(self, network: Any, known: KnownCells) -> Start:
+    def start(self, network: Network, known: KnownCells) -> Start[Network]:
         """Begin with weights that know some cells, as far as the user does not know better."""
         from dispr_cli.diffusion.resumable_run import Start
 
         if self.never_seen and self.held_out is not None:
+            seen = int((~known.never_learned(self.held_out)).sum()) if known.learned is not None else 0
+            if seen:
+                raise ConfigError(
+                    f"--never-seen: the weights to start from record that they learned from {seen} of the "
+                    f"{len(self.held_out)} held-out cells; leave it out"
+                )
             known = known.unaware_of(self.held_out)
         return Start(network, known)
 
     def announce(
-        self, device: torch.device, autocast: torch.dtype | None, start: Start | None = None
+        self, device: torch.device, autocast: torch.dtype | None, start: Start[Any] | None = None
     ) -> None:
         """Say how many cells are learned from, on what, and which of the others are not new to the start."""
         from dispr_cli.diffusion.device import describe
@@ -153,14 +164,25 @@ def _written(metrics: HeldOut) -> str:
     return f"IoU {metrics.iou:.3f}, {error} ({metrics.num_cells} held-out cells)"
 
 
+def _gain(less: tuple[float, ...], more: tuple[float, ...], notable: float) -> tuple[float, bool]:
+    """Return how much more of each cell, in notable steps, and whether that is beyond chance (two errors)."""
+    each = [b - a for a, b in zip(less, more, strict=True)]
+    if len(each) < 2:
+        return sum(each) / notable, False
+    return mean(each) / notable, abs(mean(each)) > 2.0 * stdev(each) / math.sqrt(len(each))
+
+
 def _compared(before: HeldOut, after: HeldOut) -> str:
     """Say whether a training was worth it, with the numbers and of how many cells."""
-    gained = (
-        (after.iou - before.iou) / NOTABLE_IOU,
-        (before.volume_error - after.volume_error) / NOTABLE_VOLUME_ERROR,
-    )
-    better, worse = max(gained) > 1.0, min(gained) < -1.0
-    if better and worse:
+    gained = [
+        _gain(before.ious, after.ious, NOTABLE_IOU),
+        _gain(after.volume_errors, before.volume_errors, NOTABLE_VOLUME_ERROR),
+    ]
+    told = [gain for gain, sure in gained if sure]
+    better, worse = any(gain > 1.0 for gain in told), any(gain < -1.0 for gain in told)
+    if not better and not worse and any(abs(gain) > 1.0 for gain, _ in gained):
+        verdict = "too few to tell it from the weights it started from; dispr evaluate compares both"
+    elif better and worse:
         verdict = "better in one and worse in the other than the weights it started from"
     elif worse:
         verdict = (

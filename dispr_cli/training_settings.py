@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +30,8 @@ def read_settings(path: Path | None) -> dict[str, Any]:
         named = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    # A ValueError: not TOML, not UTF-8, or a number of more digits than Python reads.
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid TOML ({error})") from error
     return _of_options(named, path)
 
@@ -64,21 +65,15 @@ def settings_of(configuration: type[Settings], values: Mapping[str, Any]) -> Set
     ConfigError
         If there is no setting of a name, or a value is of another kind or impossible.
     """
-    defaults = {
-        field.name: value
-        for field in dataclasses.fields(configuration)
-        if isinstance(value := getattr(configuration(), field.name), tuple(_KINDS))
-    }
-    checked = dict(values)
-    for name, value in values.items():
+    defaults = {name: value for name, value in _defaults(configuration) if not is_dataclass(value)}
+    for name in values:
         if name not in defaults:
             raise ConfigError(f"there is no setting {name!r}; there are {', '.join(sorted(defaults))}")
-        kind = type(defaults[name])
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            checked[name] = float(value)
-        elif type(value) is not kind:
-            raise ConfigError(f"the setting {name} is {value!r}, expected {_KINDS[kind]}")
-    return configuration(**checked)
+    checked = configuration(**values)
+    whole = {name: value for name, value in values.items() if type(defaults[name]) is float}
+    return replace(checked, **{name: float(value) for name, value in whole.items()})
 
 
-_KINDS = {int: "a whole number", float: "a number", str: "a text in quotes"}
+def _defaults(configuration: type[DataclassInstance]) -> Iterator[tuple[str, Any]]:
+    default = configuration()
+    return ((field.name, getattr(default, field.name)) for field in fields(default))

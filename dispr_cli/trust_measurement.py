@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dispr_cli.config import SamplerConfig
+from dispr_cli.config import FOREGROUND, SamplerConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.familiarity import fit_familiarity
@@ -88,7 +88,7 @@ def _intervals(method: DiffusionMethod, held_out: TrainingCells) -> dict[str, In
     for index in np.linspace(0, len(held_out) - 1, count).astype(int):
         shapes = [held_out.occupancy(index), *method.reconstruct([held_out.cell(index)], SAMPLES, seed=0)[0]]
         measured = {
-            "volume": [float((shape > 127).sum()) for shape in shapes],
+            "volume": [float((shape >= FOREGROUND).sum()) for shape in shapes],
             "surface": [unmeshed_area(shape) for shape in shapes],
         }
         for quantity, values in measured.items():

@@ -101,7 +101,7 @@ def test_every_name_has_a_loader_and_every_loader_a_name() -> None:
         ("shapr", {"sampler": "ddim"}, "--sampler means nothing"),
         ("dispr2022", {"independent": True}, "--independent means nothing to --method dispr2022"),
         ("dispr", {"variant": "full"}, "--variant means nothing to --method dispr"),
-        ("dispr", {"num_steps": 0}, "--steps is 0"),
+        ("dispr", {"num_steps": 0}, r"--steps \(num_steps\) is 0"),
         ("dispr", {"spread": -0.5}, "--spread is -0.5: expected a number from 0 to 10"),
         ("shapr", {"spread": 0.5}, "--spread means nothing to --method shapr"),
     ],

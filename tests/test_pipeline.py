@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import tifffile
 
 import dispr_cli as dispr
-from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import DisprError, StoreError
 from dispr_cli.inputs import fields
@@ -34,7 +35,7 @@ STEPS = SamplerConfig("euler", 2)
 
 
 def method(weights: Path) -> DiffusionMethod:
-    return load_denoiser(weights, STEPS, ReconstructConfig(device="cpu", precision="fp32"))
+    return load_denoiser(weights, STEPS, device="cpu", precision="fp32")
 
 
 def run(source: Path, out: Path, weights: Path, cells_at_once: int = 3, **options: object) -> VolumeStore:
@@ -97,7 +98,7 @@ def test_an_image_is_decoded_once_however_many_shards_its_cells_fill(
 
 
 @pytest.mark.parametrize("cells_at_once", [1, 16])
-def test_the_batch_size_changes_nothing(
+def test_the_number_of_cells_at_once_changes_nothing(
     phantom_folder: Path, tiny_weights: Path, undisturbed: VolumeStore, tmp_path: Path, cells_at_once: int
 ) -> None:
     assert_same(run(phantom_folder, tmp_path / "out.zarr", tiny_weights, cells_at_once), undisturbed)
@@ -226,10 +227,57 @@ def test_cells_that_cannot_be_read_are_left_out_with_a_warning_on_request(
         dispr.read_cells(source, on_error="skip")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"num_samples": n} for n in (-1, 0, 1.5, 1001)] + [{"seed": seed} for seed in (-1, 1.5, 2**70)],
+)
+def test_numbers_that_make_no_sense_are_refused_from_python_too(options: dict[str, float]) -> None:
+    (name,) = options
+    with pytest.raises(dispr.DisprError, match=rf"{name}.* is .*: expected a whole number from"):
+        dispr.reconstruct([], StubMethod(), **options)  # type: ignore[arg-type]
+
+
+def test_masks_from_elsewhere(phantom_folder: Path, tmp_path: Path) -> None:
+    expected = dispr.read_cells(phantom_folder)
+    shutil.copytree(phantom_folder / "image", tmp_path / "pictures")
+    shutil.copytree(phantom_folder / "mask", tmp_path / "outlines")
+    with pytest.raises(dispr.DisprError, match="no pair"):
+        dispr.read_cells(tmp_path / "pictures")
+    found = dispr.read_cells(str(tmp_path / "pictures"), masks=str(tmp_path / "outlines"))
+    assert [cell.name for cell in found] == [cell.name for cell in expected]
+    assert all((one.mask == other.mask).all() for one, other in zip(found, expected, strict=True))
+
+
+def test_where_the_denoiser_runs_is_checked(tiny_weights: Path) -> None:
+    loaded = dispr.load_denoiser(
+        tiny_weights, dispr.SamplerConfig("euler", 3), device="cpu", precision="bf16"
+    )
+    assert loaded.device.type == "cpu"
+    assert loaded.identity()["num_steps"] == 3
+    with pytest.raises(dispr.DisprError, match="unknown device 'gpu': expected one of auto, cpu"):
+        dispr.load_denoiser(tiny_weights, device="gpu")
+    with pytest.raises(dispr.DisprError, match="unknown precision 'fp64'"):
+        dispr.load_denoiser(tiny_weights, precision="fp64")
+
+
 def test_the_public_names_are_listed() -> None:
     assert dir(dispr) == sorted(dispr.__all__)
     for name in dispr.__all__:
         assert getattr(dispr, name) is not None
+
+
+def test_the_readme_names_what_is_public_and_nothing_else() -> None:
+    text = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bdispr\.([A-Za-z_]\w*)(?=[(`])", text)) == {*dispr.__all__} - {"__version__"}
+
+
+def test_public_names_are_imported_when_they_are_used() -> None:
+    code = (
+        "import sys, dispr_cli as dispr; print(sorted(m for m in sys.modules if m.startswith('dispr_cli.')));"
+        "dispr.DisprError, dispr.SamplerConfig; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["[]", "[]"]
 
 
 def test_focal_slices_equal_the_masks(phantom_folder: Path, undisturbed: VolumeStore) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.config import FINE_TUNING_RATE, TrainingConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
-from dispr_cli.diffusion.resumable_run import HeldOut
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.training_facts import read_training_facts
 from dispr_cli.errors import ConfigError, InputError, WeightsError
 from dispr_cli.training import our_settings, train_on_folder
@@ -90,8 +90,8 @@ def test_what_the_first_training_learned_the_second_never_calls_held_out(
     assert record("none")["held_out"] == []
     assert any("all 3 held-out cells" in text and "no interval" in text for text in said.messages)
     assert read_training_facts(tmp_path / "none.safetensors").held_out is None
-    train("said", others, 0.4, str(tmp_path / "all.safetensors"), never_seen=True)
-    assert len(record("said")["held_out"]) == 3
+    with pytest.raises(ConfigError, match="record that they learned from 3 of the 3 held-out cells"):
+        train("said", others, 0.4, str(tmp_path / "all.safetensors"), never_seen=True)
 
     # Weights from before digests: their names are all there is.
     save_denoiser(tmp_path / "old.safetensors", make_denoiser(), {"held_out": ["new_001", "new_002"]})
@@ -100,10 +100,13 @@ def test_what_the_first_training_learned_the_second_never_calls_held_out(
         "do not record" in text for text in said.messages
     )
     assert record("after_old")["learned"] is None
+    train("said", others, 0.6, str(tmp_path / "old.safetensors"), never_seen=True)
+    assert len(record("said")["held_out"]) == 4
 
 
 @pytest.mark.parametrize(
     ("before", "after", "verdict"),
+    # Means of nine cells that differ by a thousandth from each other, as does what they gain.
     [
         ((0.6, 0.1), (0.7, 0.05), ": better than"),
         ((0.671, 0.075), (0.641, 0.225), ": worse than the weights it started from: use those"),
@@ -118,9 +121,17 @@ def test_whether_it_was_worth_it_is_said(
 ) -> None:
     said = Said()
     job = TrainingJob(None, None, Path("w"), {}, None, "", said)  # type: ignore[arg-type]
-    job.heard().after(HeldOut(*before, 1.0, 9), HeldOut(*after, 1.0, 9))
+
+    def met(means: tuple[float, float], step: float) -> HeldOut:
+        each = [tuple(value + step * place for place in range(-4, 5)) for value in means]
+        return HeldOut(*means, 1.0, 9, *each)
+
+    job.heard().after(met(before, 0.001), met(after, 0.0015))
     assert verdict in said.messages[0]
     assert "9 held-out cells" in said.messages[0]
+    if "about as good" not in verdict:
+        job.heard().after(met(before, -0.2), met(after, 0.2))
+        assert "too few to tell" in said.messages[1]
 
 
 def test_from_weights_on_it_learns_more_slowly_unless_told() -> None:

@@ -197,7 +197,8 @@ def test_a_truth_is_not_laid_where_nobody_knows_that_it_belongs(
     found = read_rows(file, ["f"])
     assert found is not None
     shard = next(path for path in Path("out.zarr/0/c").rglob("*") if path.is_file())
-    write_rows(file, [replace(row, source_shape=None) for row in found.rows], shard.read_bytes())
+    early = [replace(row, source_shape=None, source=f"in/{row.source}") for row in found.rows]
+    write_rows(file, early, shard.read_bytes())
     assert evaluate("out.zarr", "truth", figures=False).scores["stub"]["f"].samples[0]["iou"] > 0.99
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="does not say where the cell was cut out") as caught:

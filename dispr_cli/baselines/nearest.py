@@ -18,14 +18,31 @@ from numpy.typing import NDArray
 
 from dispr_cli.baselines.geometric import to_occupancy
 from dispr_cli.baselines.outline import fill_outline
-from dispr_cli.config import GRID
+from dispr_cli.config import GRID, TRAINING_RANGES
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import STEPS_PER_VOXEL, TrainingCells
 from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.setting_ranges import check_settings
 
 FORMAT = "dispr-nearest/1"
 ORIENTATIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NearestConfig:
+    """Which cells are remembered; nothing else is there to set.
+
+    Attributes
+    ----------
+    validation_fraction
+        Share of the cells held out.
+    """
+
+    validation_fraction: float = 0.15
+
+    def __post_init__(self) -> None:
+        check_settings(self, TRAINING_RANGES)
 
 
 @dataclass(frozen=True, slots=True)

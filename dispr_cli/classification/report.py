@@ -15,11 +15,11 @@ from dispr_cli import __version__
 from dispr_cli.classification.classify import Classification, ClassifyConfig
 from dispr_cli.classification.findings import findings, legend
 from dispr_cli.classification.labels import readable
+from dispr_cli.durable import explained, replace_bytes
 from dispr_cli.report.charts import encoded
 from dispr_cli.report.class_figures import DrawnScores, draw_class_scores, draw_confusions
 from dispr_cli.report.class_tables import markdown_table, p_value, signed_with_interval, with_interval
 from dispr_cli.study.networks import NetworkRecord
-from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.volumes.formulas import guarded
 
 FORMAT = "dispr-classification/1"

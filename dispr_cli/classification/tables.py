@@ -58,11 +58,7 @@ def assemble(
     true = _labelled(truth, TRUTH, labels, shapes, planes, left_out)
     true, small = _without_small_classes(true)
     left_out += small
-    if len(set(true.classes.tolist())) < 2:
-        raise InputError(
-            f"{truth.facts.source}: its labelled cells are of {len(set(true.classes.tolist()))} class(es) of "
-            f"{FEWEST_CELLS} cells or more; a classification needs two. Check the labels."
-        )
+    check_classes(true.classes.tolist(), truth.facts.source)
     own = dict(zip(true.cells.tolist(), true.values[:, len(shapes) :], strict=True))
     drawn = LabelledRows(true.cells[:0], true.classes[:0], true.networks[:0], true.values[:0])
     networks: dict[str, NetworkRecord] = {}
@@ -112,6 +108,22 @@ def _refuse_other_units(truth: FeatureTable, predicted: Sequence[FeatureTable]) 
                 f"true shapes are measured in {truth.facts.unit_of_length}, those of {table.facts.source} in "
                 f"{table.facts.unit_of_length}; measure both with the same --voxel-size."
             )
+
+
+def check_classes(classes: Sequence[str], source: str) -> None:
+    """Refuse the classes of labelled cells if fewer than two of them are large enough.
+
+    Raises
+    ------
+    InputError
+        Naming the source.
+    """
+    large = sum(count >= FEWEST_CELLS for count in Counter(classes).values())
+    if large < 2:
+        raise InputError(
+            f"{source}: its labelled cells are of {large} class(es) of {FEWEST_CELLS} cells or more; a "
+            "classification needs two. Check the labels."
+        )
 
 
 def _without_small_classes(rows: LabelledRows) -> tuple[LabelledRows, list[str]]:

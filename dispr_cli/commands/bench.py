@@ -41,7 +41,10 @@ def bench(
     batch_size: Annotated[
         int,
         typer.Option(
-            "--batch-size", min=0, help="Volumes in one call; 0: the device's own.", rich_help_panel=MACHINE
+            "--batch-size",
+            min=0,
+            help="Volumes in one call of the network; 0: the device's own.",
+            rich_help_panel=MACHINE,
         ),
     ] = 0,
     device: Device = _RUN.device,

@@ -113,12 +113,23 @@ def features(
             shapes, out, threads=threads or available_threads(), events=events, overwrite=overwrite
         )
     if json_output:
-        counts = {"shapes": made.shapes, "failed": made.failed, "features": made.features}
+        counts = {
+            "shapes": made.shapes,
+            "failed": made.failed,
+            "absent": made.absent,
+            "features": made.features,
+        }
         typer.echo(json.dumps({"table": str(made.table), **counts, "unit_of_length": made.unit_of_length}))
     else:
         typer.echo(
             f"{made.shapes} shapes, {made.features} features, lengths in {made.unit_of_length}", err=True
         )
+        if made.absent:
+            typer.echo(
+                f"{made.absent} cells of the store are not in the table: they are pending or failed, see "
+                f"dispr status {source}",
+                err=True,
+            )
         typer.echo(f"table: {made.table}")
-    if made.failed:
+    if made.failed or made.absent:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)

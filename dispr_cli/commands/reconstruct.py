@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -37,9 +38,10 @@ from dispr_cli.commands.options import (
     Weights,
 )
 from dispr_cli.config import METHODS as NAMES
-from dispr_cli.config import QUALITIES, SAMPLERS, SAMPLING_METHODS, ReconstructConfig, SamplerConfig
+from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings, plane_of
+from dispr_cli.quality import QUALITIES, spend
 
 _RUN = ReconstructConfig()
 _SAMPLER = SamplerConfig()
@@ -88,7 +90,7 @@ def reconstruct(
         str,
         typer.Option(
             "--quality",
-            help="fast: 1 shape, the best single guess; standard; high: 10 shapes, an honest spread. "
+            help="fast: 1 shape, the best single guess; standard; high: 10 shapes that differ more. "
             "--samples, --steps and --spread win.",
             metavar="|".join(QUALITIES),
             rich_help_panel=SAMPLING,
@@ -176,11 +178,11 @@ def reconstruct(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    batch_size: Annotated[
+    cells_at_once: Annotated[
         str,
         typer.Option(
             "--batch-size",
-            help="Cells in flight: auto or a number. The result does not depend on it.",
+            help="Cells done together, auto or a number: more take more memory. No shape depends on it.",
             metavar="N",
             rich_help_panel=MACHINE,
         ),
@@ -189,7 +191,8 @@ def reconstruct(
         Optional[str],  # noqa: UP045
         typer.Option(
             "--part",
-            help="Do part i of N, from 1; the tasks of a SLURM array take theirs by themselves.",
+            help="Do part i of N, from 1. A task of a SLURM job array (SLURM_ARRAY_TASK_ID, _COUNT) does its "
+            "part of one store unasked: give 1/1 where it is to do all cells.",
             metavar="i/N",
             rich_help_panel=MACHINE,
         ),
@@ -226,6 +229,7 @@ def reconstruct(
     from dispr_cli.commands import watch
     from dispr_cli.commands.interruption import keeping_work
     from dispr_cli.diffusion.grid_choice import choose_grid
+    from dispr_cli.durable import explained
     from dispr_cli.inputs.plan import plan_cells
     from dispr_cli.scale.parts import WHOLE, choose_part
 
@@ -234,20 +238,15 @@ def reconstruct(
     share = choose_part(part, os.environ) if dask is None else WHOLE
     if overwrite and not share.is_whole:
         raise ConfigError(
-            f"--overwrite with part {share}: parts would remove each other's work. Remove the store once, "
-            "or give --overwrite to a run that is not in parts."
+            f"--overwrite with part {share}, as {share.origin} says: parts would remove each other's work. "
+            "Remove the store once, or give --part 1/1 to do all cells here."
         )
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"--picture is {str(picture)!r}: expected the name of a .png file")
-    if quality not in QUALITIES:
-        raise ConfigError(f"--quality is {quality!r}: expected one of {', '.join(QUALITIES)}")
-    chosen = QUALITIES[quality]
-    if samples is None:  # Equal shapes would have a spread of 0, which reads as certainty.
-        samples = chosen.num_samples if method_name in SAMPLING_METHODS else 1
-    if method_name == NAMES[0]:
-        steps = chosen.num_steps if steps is None else steps
-        spread = chosen.spread if spread is None else spread
-    run = ReconstructConfig(samples, seed, _batch_size(batch_size), device, precision)
+    if out is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
+        raise ConfigError(f"{out} is an address: a store is written to a local folder and copied afterwards")
+    samples, steps, spread = spend(quality, method_name, samples, steps, spread)
+    run = ReconstructConfig(samples, seed, _cells_at_once(cells_at_once), device, precision)
     grid = choose_grid(weights, grid_voxel_size)
     inputs = InputSettings(
         channel=channel,
@@ -271,6 +270,10 @@ def reconstruct(
     if out is None:
         raise ConfigError("no store was named: dispr reconstruct INPUT OUT.zarr (or --dry-run)")
     watch.print_left_out(plan)
+    followed = None if trajectory is None else plan.cell(trajectory)
+    if picture is not None:
+        with explained(picture, "draw the picture"):
+            picture.parent.mkdir(parents=True, exist_ok=True)
 
     from dispr_cli.diffusion.trust import trust_of
     from dispr_cli.methods import MethodOptions, load_method
@@ -290,10 +293,12 @@ def reconstruct(
     events.message(
         watch.count_of_work(len(plan.cells), samples) + f", by {method.name} on {method.describe()}"
     )
-    if not share.is_whole:
-        events.message(f"part {share}, as {share.origin} says; --part 1/1 does all cells")
+    if share.is_assumed:
+        watch.warn_of_assumed_part(share)
+    elif not share.is_whole:
+        events.message(f"part {share}, as {share.origin} says")
     trust_of(method, events.message)  # Says what the table will lack; the columns are filled shard by shard.
-    at_once = run.batch_size or choose_cells_at_once(method, samples)
+    at_once = run.cells_at_once or choose_cells_at_once(method, samples)
     job = Job(inputs, seed, at_once, retry_failed, unmeshed_area)
     with keeping_work(out), events:
         if dask is not None:
@@ -327,19 +332,20 @@ def reconstruct(
         from dispr_cli.pictures import draw_store
 
         pictures.append(draw_store(store, plan, inputs, picture))
-    if trajectory is not None:
+    if followed is not None:
         from dispr_cli.diffusion.reconstruction import DiffusionMethod
+        from dispr_cli.inputs.plan import read_cell
         from dispr_cli.pictures import draw_steps
 
         assert isinstance(method, DiffusionMethod)
         drawn = out.with_name(f"{out.stem}.trajectory.png")
-        pictures.append(draw_steps(plan, trajectory, method, inputs, seed, drawn))
-    watch.print_result(store, progress, pictures, json_output, share)
+        pictures.append(draw_steps(method, read_cell(followed, inputs), seed, drawn))
+    watch.print_result(store, progress, pictures, json_output, share, quiet)
     if progress.failed:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
 
 
-def _batch_size(text: str) -> int:
+def _cells_at_once(text: str) -> int:
     if text == "auto":
         return 0
     if not text.isdecimal() or int(text) < 1:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dispr_cli.commands.options import Json
+from dispr_cli.errors import EXIT_PENDING, EXIT_SOME_CELLS_FAILED
+
+if TYPE_CHECKING:
+    from dispr_cli.volumes.cells import Progress
+    from dispr_cli.volumes.store import VolumeStore
 
 Store = Annotated[Path, typer.Argument(help="Store written by dispr reconstruct.", show_default=False)]
+
+Failure = tuple[str, str]
+"""Name of a cell, and its status."""
 
 _SHOWN = 20
 
 
 def status(store: Store, json_output: Json = False) -> None:
-    """Say what of a store is done, failed and pending; also while parts of it are being written."""
+    """Say what of a store is done, failed and pending; also while parts of it are being written.
+
+    Ends with exit code 0 when all cells are done, with 3 while some are pending, with 1 where some failed.
+    """
     from dispr_cli.volumes.store import open_store
 
     opened = open_store(store)
@@ -38,7 +50,15 @@ def status(store: Store, json_output: Json = False) -> None:
             "is_complete": not pending,
         }
         typer.echo(json.dumps(found))
-        return
+    else:
+        _print(opened, progress, pending, failures)
+    if progress.pending:
+        raise typer.Exit(EXIT_PENDING)
+    if progress.failed:
+        raise typer.Exit(EXIT_SOME_CELLS_FAILED)
+
+
+def _print(opened: VolumeStore, progress: Progress, pending: list[int], failures: Iterator[Failure]) -> None:
     shards = opened.grid.num_shards
     typer.echo(
         f"cells:   {progress.done} done, {progress.failed} failed, {progress.pending} pending "
@@ -50,7 +70,7 @@ def status(store: Store, json_output: Json = False) -> None:
     if progress.failed > _SHOWN:
         typer.echo(f"... and {progress.failed - _SHOWN} more failed cells, see --json")
     if pending:
-        typer.echo("Give the command of the run again to go on with the pending cells.")
+        typer.echo("Give the dispr reconstruct command of the run again to go on with the pending cells.")
     typer.echo(f"store:   {opened.path}")
 
 

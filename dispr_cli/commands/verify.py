@@ -36,7 +36,8 @@ def verify(
 ) -> None:
     """Check a whole store: every checksum, the rows, the table, the attributes, the weights, the input.
 
-    Ends with exit code 2 if anything is damaged, and says what to do; pending cells are no damage.
+    Ends with exit code 2 if anything is damaged, or weights or input are not those of the store, and says
+    what to do; pending cells are no damage.
     """
     from dispr_cli.commands.following import Following
     from dispr_cli.volumes.store import open_store
@@ -46,44 +47,52 @@ def verify(
         found = verify_store(store, following.show)
     opened = open_store(store)
     configuration = opened.configuration
-    wrong = [*map(str, found.damages), *_of_weights(configuration, weights)]
+    # What was given beside a store may be wrong though the store is sound.
+    others = [*_of_weights(configuration, weights)]
     if source is not None and not found.damages:
-        wrong += _of_input(opened, source)
+        others += _of_input(opened, source)
     found.notes += _notes_on_weights(configuration, weights)
     if json_output:
-        typer.echo(json.dumps(_as_json(store, found, wrong)))
+        typer.echo(json.dumps(_as_json(store, found, others)))
     else:
-        _print(store, found, wrong)
-    if wrong:
+        _print(store, found, others)
+    if found.damages or others:
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _print(store: Path, found: Verification, wrong: list[str]) -> None:
-    for note in found.notes[:_SHOWN]:
-        typer.echo(f"Note: {note}", err=True)
-    for text in wrong[:_SHOWN]:
-        typer.echo(f"Damaged: {text}", err=True)
-    if len(wrong) > _SHOWN:
-        typer.echo(f"... and {len(wrong) - _SHOWN} more, see --json", err=True)
+def _print(store: Path, found: Verification, others: list[str]) -> None:
+    told = [("Note", note) for note in found.notes[:_SHOWN]]
+    told += [("Damaged", str(damage)) for damage in found.damages[:_SHOWN]]
+    told += [("Differs", text) for text in others[:_SHOWN]]
+    for kind, text in told:
+        typer.echo(f"{kind}: {text}", err=True)
+    left = max(0, len(found.damages) - _SHOWN) + max(0, len(others) - _SHOWN)
+    if left:
+        typer.echo(f"... and {left} more, see --json", err=True)
     progress = found.progress
     if progress is not None:
         typer.echo(f"cells:   {progress.done} done, {progress.failed} failed, {progress.pending} pending")
-        typer.echo(f"shards:  {found.shards_checked} of {found.num_shards} written and read whole")
-    typer.echo(f"{'damaged' if wrong else 'intact'}:  {store}")
+        damaged = f", {found.shards_damaged} damaged" if found.shards_damaged else ""
+        typer.echo(f"shards:  {found.shards_checked} of {found.num_shards} written and read whole{damaged}")
+    if others:
+        typer.echo("differs: the weights or the input given are not those the store was made from")
+    typer.echo(f"{'damaged' if found.damages else 'intact'}:  {store}")
 
 
-def _as_json(store: Path, found: Verification, wrong: list[str]) -> dict[str, Any]:
+def _as_json(store: Path, found: Verification, others: list[str]) -> dict[str, Any]:
     progress = found.progress
     counts = {} if progress is None else {
         "done": progress.done, "failed": progress.failed, "pending": progress.pending
     }  # fmt: skip
     return {
         "store": str(store),
-        "is_intact": not wrong,
+        "is_intact": not found.damages,
         "shards": found.num_shards,
         "shards_checked": found.shards_checked,
+        "shards_damaged": found.shards_damaged,
         **counts,
-        "damages": wrong,
+        "damages": [str(damage) for damage in found.damages],
+        "differs": others,
         "notes": found.notes,
     }
 

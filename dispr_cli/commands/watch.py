@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,16 @@ from dispr_cli.inputs.plan import Plan
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress as Counts
+from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 
 if TYPE_CHECKING:
-    from dispr_cli.diffusion.resumable_run import HeldOut
+    from dispr_cli.diffusion.held_out_metrics import HeldOut
     from dispr_cli.diffusion.resumable_run import Progress as TrainingStep
 
 
 class RunProgress(Following):
-    """Follow a run on stderr; see :class:`dispr_cli.pipeline.Events`."""
+    """Follow a run on stderr; see :class:`dispr_cli.scale.shards.Events`."""
 
     def __init__(self, quiet: bool) -> None:
         super().__init__("cells", quiet, TextColumn("{task.fields[rate]}"), rate="")
@@ -168,16 +169,26 @@ def print_left_out(plan: Plan) -> None:
 
 
 def print_result(
-    store: VolumeStore, progress: Counts, pictures: Sequence[Path], as_json: bool, part: Part
+    store: VolumeStore,
+    progress: Counts,
+    pictures: Sequence[Path],
+    as_json: bool,
+    part: Part,
+    quiet: bool = False,
 ) -> None:
-    """Print where everything is; the store last."""
+    """Print where everything is, the store last; what else is to be known of this part's cells before it."""
     table = store.path / "cells.csv"
-    unlike = sum((row.unlike_training or 0.0) > 1.0 for row in store.cells if row.is_done)
-    scaled = count_scaled(row for row in store.cells if row.is_done)
+
+    def done() -> Iterator[CellRow]:
+        for shard in part.shards_of(store.grid.num_shards):
+            yield from (row for row in store.cells.of_shard(shard) if row.is_done)
+
+    unlike = sum((row.unlike_training or 0.0) > 1.0 for row in done())
+    scaled = count_scaled(done())
     if as_json:
         result = {
             "store": str(store.path),
-            "table": str(table),
+            "table": str(table) if table.exists() else None,
             "pictures": [str(path) for path in pictures],
             "done": progress.done,
             "failed": progress.failed,
@@ -192,23 +203,32 @@ def print_result(
     total = progress.done + progress.failed + progress.pending
     if progress.failed:
         typer.echo(f"{progress.failed} of {total} cells failed; the reasons are in the table", err=True)
-    if unlike:
+    if unlike and not quiet:
         looks = "cells looks" if unlike == 1 else "cells look"
         typer.echo(
             f"Look with care: {unlike} of {total} {looks} unlike those the network was trained on "
             "(unlike_training above 1 in the table); its measured accuracy does not hold there.",
             err=True,
         )
-    for note in scaled.notes(store.configuration.get("inputs", {}).get("scale", "")):
+    for note in () if quiet else scaled.notes(store.configuration.get("inputs", {}).get("scale", "")):
         typer.echo(note, err=True)
-    if not part.is_whole:
+    for picture in pictures:
+        typer.echo(f"picture: {picture}")
+    typer.echo(f"table:   {table}" if table.exists() else "table:   written by the part that ends last")
+    typer.echo(f"store:   {store.path}")
+    if not part.is_whole and (part.is_assumed or not quiet):
         typer.echo(f"Part {part}: {progress.done} of its {total} cells are done.", err=True)
         if not store.is_complete():
             typer.echo(f"Other parts are pending, see dispr status {store.path}", err=True)
-    for picture in pictures:
-        typer.echo(f"picture: {picture}")
-    typer.echo(f"table:   {table}")
-    typer.echo(f"store:   {store.path}")
+
+
+def warn_of_assumed_part(part: Part) -> None:
+    """Say, also when quiet, that a share is done though nobody asked for one."""
+    typer.echo(
+        f"Note: {part.origin} makes this part {part}: only its share of the cells is done here, the array's "
+        "other tasks do the rest of the same store; --part 1/1 does all cells.",
+        err=True,
+    )
 
 
 def set_threads(threads: int | None) -> None:

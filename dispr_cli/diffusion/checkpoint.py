@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 
 from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.durable import partial_path, remove_partial_files, replacing
 from dispr_cli.errors import ConfigError, WeightsError
 
 FORMAT = "dispr-denoiser/1"
@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and JSON metadata, atomically.
+    """Write tensors and JSON metadata, whole or not at all, see :mod:`dispr_cli.durable`.
 
     Raises
     ------
@@ -59,8 +59,12 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
     """
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     texts = {key: json.dumps(value) for key, value in metadata.items()}
-    with _written_whole(path) as partial:
-        save_file(contiguous, partial, texts)
+    with _explained(path):
+        remove_partial_files(path.parent, path.name)
+        with replacing(path) as partial:
+            save_file(contiguous, partial, texts)
+            # safetensors lets nobody but the owner read what it writes.
+            partial.chmod(0o644)
 
 
 def check_writable(path: Path) -> None:
@@ -71,31 +75,28 @@ def check_writable(path: Path) -> None:
     WeightsError
         If it cannot be written.
     """
-    with _written_whole(path, kept=False) as partial:
-        partial.write_bytes(b"dispr")
+    with _explained(path):
+        trial = partial_path(path)
+        try:
+            trial.write_bytes(b"dispr")
+        finally:
+            trial.unlink(missing_ok=True)
 
 
 @contextmanager
-def _written_whole(path: Path, kept: bool = True) -> Iterator[Path]:
-    """Give a name to write to, which becomes the file's if all goes well and ``kept`` is set."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _explained(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is written in the block, and say what went wrong."""
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        if kept:
-            partial.chmod(0o644)
-            partial.replace(path)
+        yield
     # safetensors has an error of its own for a full disk.
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise WeightsError(
             f"{path}: cannot be written ({reason}). Make room, or give --out another place."
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from dispr_cli.config import DEVICES, PRECISIONS
 from dispr_cli.errors import ConfigError
+from dispr_cli.setting_ranges import OneOf
 
 
 def choose_device(name: str) -> torch.device:
@@ -13,8 +15,9 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     ConfigError
-        If the device asked for is not on this machine.
+        If there is no device of that name, or it is not on this machine.
     """
+    OneOf(DEVICES).check("device", name)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, there in available.items() if there)
@@ -28,7 +31,13 @@ def choose_autocast(device: torch.device, precision: str) -> torch.dtype | None:
     """Choose the number format of convolutions and products: bfloat16, or None for float32.
 
     ``auto`` takes bfloat16 where the hardware computes in it and float32 elsewhere, where it would be slower.
+
+    Raises
+    ------
+    ConfigError
+        If there is no number format of that name.
     """
+    OneOf(PRECISIONS).check("precision", precision)
     if precision == "fp32":
         return None
     if precision == "bf16":

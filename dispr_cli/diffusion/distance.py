@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from dispr_cli.config import FOREGROUND
+
 STORED_RANGE = 12.0
 """Voxels at which a field is clipped: wide enough to survive a resampling before the network's own clip."""
 
@@ -26,7 +28,7 @@ def signed_distance(occupancy: NDArray[np.uint8]) -> NDArray[np.float32]:
     the surface take their sub-voxel distance from the grey value: a plane that covers the share v of
     a voxel lies v - 1/2 from its centre.
     """
-    inside = occupancy > 127
+    inside = occupancy >= FOREGROUND
     if not inside.any():
         return np.full(occupancy.shape, -STORED_RANGE, np.float32)
     if inside.all():

@@ -30,7 +30,8 @@ class Interruption:
     Attributes
     ----------
     between_steps
-        Whether no step is being taken; what was left by an exception stays as it was then.
+        Whether no step is being taken. When an exception has left the block, it says whether that came
+        between two steps, so that what was learned is whole, or within one.
     """
 
     def __init__(self, patient: bool = False, asked_first: Callable[[], None] = lambda: None) -> None:
@@ -39,7 +40,7 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
-        """Take over every signal that somebody handles: not those that are ignored, or end the process."""
+        """Take over the signals that a function answers; one that is ignored or ends the process is left."""
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in SIGNALS}
             self._before = {number: handler for number, handler in handlers.items() if callable(handler)}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.durable import remove_partial_files, replace_bytes
 from dispr_cli.errors import WeightsError
 
 FORMAT = "dispr-cells/1"
@@ -105,7 +106,27 @@ def known_cells(provenance: Mapping[str, Any], sha256: str, path: Path | None = 
 
 
 def write_cells_file(weights: Path, sha256: str, learned: TrainingCells, of: str) -> Path:
-    """Write the digests of the cells behind weights beside them; ``of`` says which cells they are."""
+    """Write the digests of the cells behind weights beside them, whole or not at all.
+
+    Parameters
+    ----------
+    weights, sha256
+        The file of weights, and its digest.
+    learned
+        The cells behind them.
+    of
+        Says which cells they are.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be written.
+    """
     path = cells_file(weights)
     content = {
         "format": FORMAT,
@@ -113,7 +134,11 @@ def write_cells_file(weights: Path, sha256: str, learned: TrainingCells, of: str
         "of": of,
         "learned": sorted(set(learned.digests())),
     }
-    path.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+    try:
+        remove_partial_files(path.parent, path.name)
+        replace_bytes(path, (json.dumps(content, indent=0) + "\n").encode())
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 

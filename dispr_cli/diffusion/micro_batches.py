@@ -35,7 +35,7 @@ class MicroBatchedMethod(ABC):
     precision
         ``auto``, ``fp32`` or ``bf16``.
     notify
-        Called with a sentence when the batch is halved.
+        Called with a sentence when the batch is halved, or the precision changed.
     """
 
     memory_needed = ""
@@ -46,11 +46,25 @@ class MicroBatchedMethod(ABC):
     ) -> None:
         self.device, self.micro_batch, self.notify = device, micro_batch, notify
         self.autocast = choose_autocast(device, precision)
+        self._precision_is_open = precision == "auto"
 
     @property
     def device_type(self) -> str:
         """``cpu``, ``cuda`` or ``mps``."""
         return self.device.type
+
+    def take_precision(self, precision: str) -> bool:
+        """Compute in ``fp32`` or ``bf16`` from now on, if ``auto`` left it open; whether that is a change."""
+        wanted = choose_autocast(self.device, precision)
+        if not self._precision_is_open or wanted == self.autocast:
+            return False
+        slower = wanted is not None and choose_autocast(self.device, "auto") is None
+        self.autocast = wanted
+        self.notify(
+            f"computing in {precision}, as the store was begun"
+            + (", though fp32 is faster on this machine" if slower else "")
+        )
+        return True
 
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Draw ``num_samples`` shapes of each cell; see :class:`dispr_cli.method.Method`."""

@@ -12,10 +12,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from dispr_cli.diffusion.training_facts import weights_in
+from dispr_cli.inputs.crop_window import EQUAL_SCALE
 from dispr_cli.inputs.settings import GRID_VOXEL_SIZE_UM
-
-_EQUAL = 0.01
-"""Sides that differ by less are equal, as for crops (:mod:`dispr_cli.inputs.crops`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class TrainedGrid:
         """The one voxel size of all cells; None if it is not known or they differ."""
         if self.smallest_um is None or self.largest_um is None or self.unknown:
             return None
-        if self.largest_um > self.smallest_um * (1 + _EQUAL):
+        if self.largest_um > self.smallest_um * (1 + EQUAL_SCALE):
             return None
         if self.largest_um == self.smallest_um:
             return self.smallest_um

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +19,18 @@ from numpy.typing import NDArray
 
 from dispr_cli.config import DenoiserConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Randomness, augment, drop_features
+from dispr_cli.diffusion.checkpoint import save_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.energy_score import first_step_loss
 from dispr_cli.diffusion.field_area import area_loss
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.representation import to_field
 from dispr_cli.diffusion.resumable_run import Progress
 from dispr_cli.diffusion.schedule import flow_time
 from dispr_cli.diffusion.training_state import Origin, TrainingState
+from dispr_cli.diffusion.validation import validate
 from dispr_cli.errors import ConfigError, WeightsError
 
 MOST_WEIGHT = 10.0
@@ -91,7 +95,7 @@ class Trainer:
         """Optimiser steps of the whole run."""
         return -(-self.config.num_examples // self.config.batch_size)
 
-    def start_from(self, denoiser: VolumeDenoiser) -> None:
+    def start_from(self, network: VolumeDenoiser) -> None:
         """Begin with another denoiser's weights (fine-tuning).
 
         Raises
@@ -99,10 +103,10 @@ class Trainer:
         WeightsError
             If that network has another shape.
         """
-        if denoiser.config.channels != self.denoiser.config.channels:
+        if network.config.channels != self.denoiser.config.channels:
             raise WeightsError("the weights to start from belong to a network of another shape")
-        self.denoiser.load_state_dict(denoiser.state_dict())
-        self.average.load_state_dict(denoiser.state_dict())
+        self.denoiser.load_state_dict(network.state_dict())
+        self.average.load_state_dict(network.state_dict())
 
     def run(self, observer: Callable[[Progress], None], until: float = float("inf")) -> bool:
         """Train to the end, or until ``time.monotonic()`` passes ``until``.
@@ -213,6 +217,14 @@ class Trainer:
             If the file is damaged or belongs to a training with other settings, cells or start.
         """
         self.step = self._state(origin).resume(path)
+
+    def validate(self, network: VolumeDenoiser, held_out: TrainingCells) -> HeldOut:
+        """Take the metrics of a denoiser on held-out cells."""
+        return validate(network, held_out, self.device)
+
+    def write(self, path: Path, facts: dict[str, Any]) -> None:
+        """Write the running average, with what its file is to say of it."""
+        save_denoiser(path, self.average, facts)
 
     def _state(self, origin: Origin) -> TrainingState:
         run = {

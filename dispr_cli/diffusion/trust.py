@@ -15,6 +15,7 @@ from typing import Any
 
 from dispr_cli.diffusion.familiarity import Familiarity, familiarity_from
 from dispr_cli.diffusion.intervals import IntervalCalibration, calibration_from
+from dispr_cli.durable import remove_partial_files, replace_bytes
 from dispr_cli.errors import WeightsError
 from dispr_cli.method import Method
 
@@ -102,12 +103,10 @@ def write_trust(path: Path, trust: Trust) -> None:
         ],
         "familiarity": None if trust.familiarity is None else trust.familiarity.as_json(),
     }
-    partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        remove_partial_files(path.parent, path.name)
+        replace_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 

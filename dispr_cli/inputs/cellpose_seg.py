@@ -55,7 +55,9 @@ _BYTES_PER_PIXEL = 256
 """Image, flows, outlines and masks together take some 40."""
 
 
-def read_cellpose_masks(path: Path, data: bytes, max_pixels: int) -> tuple[ImageHeader, NDArray]:
+def read_cellpose_masks(
+    path: Path, data: bytes, max_pixels: int
+) -> tuple[ImageHeader, NDArray[np.integer[Any]]]:
     """Take the masks out of a ``_seg.npy`` file.
 
     Parameters
@@ -140,7 +142,7 @@ def _dictionary(path: Path, data: bytes) -> dict[str, Any]:
     return content
 
 
-def _array(path: Path, array: _Made) -> NDArray:
+def _array(path: Path, array: _Made) -> NDArray[np.integer[Any]]:
     """Look at the bytes that were saved of an array as that array; nothing of what they say is believed."""
     match array.state:
         case (_, tuple(shape), _Made(name="dtype") as kind, in_columns, (bytes() | memoryview()) as stored):

@@ -1,4 +1,4 @@
-"""Which pixels of an image a crop is computed from."""
+"""Where a crop lies in its image, its ground truth with it, and which pixels it is computed from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,27 @@ from dataclasses import dataclass
 
 from dispr_cli.config import GRID
 from dispr_cli.inputs.labels import Region
+
+EQUAL_SCALE = 0.01
+"""Sides that differ by less than this share are equal, so that nothing is resampled for nothing."""
+
+
+def equal_or(ratio: float) -> float:
+    """Return 1 for the ratio of two sides that are equal, see :data:`EQUAL_SCALE`, and others as they are."""
+    return 1.0 if abs(ratio - 1) < EQUAL_SCALE else ratio
+
+
+def centre_of_box(low: int, high: int, scale: float) -> float:
+    """Pixel coordinate that comes to the centre of the grid, for the bounds of a cell along one axis.
+
+    Parameters
+    ----------
+    low, high
+        First pixel of the cell, and the first behind it.
+    scale
+        Grid voxels per pixel; where nothing is scaled, pixels are moved by whole steps.
+    """
+    return (low + high) // 2 - 0.5 if scale == 1.0 else (low + high) / 2 - 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +66,6 @@ class Window:
 
 
 def _grid_start(region: Region, axis: int, scale: float) -> float:
-    """Pixel coordinate under grid voxel 0 when the bounding box is centred; whole where nothing is scaled."""
+    """Pixel coordinate under grid voxel 0 when the bounding box is centred."""
     low, high = region.bounding_box[axis], region.bounding_box[axis + 2]
-    if scale == 1.0:
-        return float((low + high) // 2 - GRID // 2)
-    return (low + high) / 2 - 0.5 - (GRID - 1) / 2 / scale
+    return centre_of_box(low, high, scale) - (GRID - 1) / 2 / scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from dispr_cli.config import GRID
 from dispr_cli.errors import CellError
-from dispr_cli.inputs.crop_window import Window
+from dispr_cli.inputs.crop_window import EQUAL_SCALE, Window, equal_or
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.pixel_size import PixelSize
 from dispr_cli.inputs.settings import InputSettings
@@ -28,7 +28,6 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.5
 """Of the crop, and of the pixels inside the mask: what becomes 0 and 1."""
 
 _OUTLINE_SMOOTHING_PIXELS = 0.7
-_EQUAL_SCALE = 0.01
 
 Scaled = Literal["verbatim", "physical", "fit"]
 """The image is the grid and taken as it stands; one voxel size for all cells; one size for all cells."""
@@ -108,7 +107,7 @@ def place_region(
 def _is_grids(pixel_size: PixelSize | None, voxel_um: float) -> bool:
     """Whether pixels are, as far as is known, voxels of the grid."""
     sides = () if pixel_size is None else (pixel_size.y_um, pixel_size.x_um)
-    return all(abs(side / voxel_um - 1) < _EQUAL_SCALE for side in sides)
+    return all(equal_or(side / voxel_um) == 1.0 for side in sides)
 
 
 def _sides_um(region: Region, pixel_size: PixelSize) -> tuple[float, float]:
@@ -118,7 +117,7 @@ def _sides_um(region: Region, pixel_size: PixelSize) -> tuple[float, float]:
 
 def _is_beyond(region: Region, pixel_size: PixelSize, voxel_um: float) -> bool:
     """Whether a cell is larger than the field at this voxel size."""
-    return max(_sides_um(region, pixel_size)) > (GRID - 2 * MARGIN) * voxel_um * (1 + _EQUAL_SCALE)
+    return max(_sides_um(region, pixel_size)) > (GRID - 2 * MARGIN) * voxel_um * (1 + EQUAL_SCALE)
 
 
 def _fit(region: Region, pixel_size: PixelSize | None) -> Placement:
@@ -131,10 +130,7 @@ def _fit(region: Region, pixel_size: PixelSize | None) -> Placement:
 
 
 def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placement:
-    scale = tuple(
-        1.0 if abs(side / voxel_um - 1) < _EQUAL_SCALE else side / voxel_um
-        for side in (pixel_size.y_um, pixel_size.x_um)
-    )
+    scale = (equal_or(pixel_size.y_um / voxel_um), equal_or(pixel_size.x_um / voxel_um))
     if _is_beyond(region, pixel_size, voxel_um):
         sides_um, field_um = _sides_um(region, pixel_size), (GRID - 2 * MARGIN) * voxel_um
         raise CellError(
@@ -142,11 +138,11 @@ def _physical(region: Region, pixel_size: PixelSize, voxel_um: float) -> Placeme
             f"{pixel_size.source}), the field of {GRID} voxels holds {field_um:.1f} um; check the "
             "pixel size or use --scale fit."
         )
-    return Placement((scale[0], scale[1]), voxel_um, "physical")
+    return Placement(scale, voxel_um, "physical")
 
 
 def crop_region(
-    image: NDArray, labels: NDArray, region: Region, placement: Placement
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], region: Region, placement: Placement
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Cut a region out and bring it onto the grid.
 
@@ -183,7 +179,9 @@ def crop_region(
     return normalise(crop, mask), mask
 
 
-def digest_of_crop(image: NDArray, labels: NDArray, region: Region, placement: Placement) -> str:
+def digest_of_crop(
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], region: Region, placement: Placement
+) -> str:
     """Return a digest of all that decides a cell: the pixels around it as they were read, and its place.
 
     It does not depend on how pixels are resampled, so it is the same wherever the same file is read.
@@ -215,7 +213,7 @@ def digest_of_crop(image: NDArray, labels: NDArray, region: Region, placement: P
     return content.hexdigest()
 
 
-def normalise(crop: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def normalise(crop: NDArray[np.float64 | np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Scale intensities to [0, 1], for training cells and new ones alike.
 
     0 is the 1st percentile of the whole crop (the ground), 1 the 99.5th of the pixels inside the mask, so
@@ -246,7 +244,7 @@ def normalise(crop: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _resample(
-    image: NDArray, labels: NDArray, region: Region, scale: tuple[float, float]
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], region: Region, scale: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     window = Window.of(region, scale, image.shape)
     seen = image[window.inside].astype(np.float64)
@@ -260,7 +258,7 @@ def _resample(
     return _sample_image(pixels, offset, scale, sigmas), _sample_mask(cell, offset, scale, sigmas)
 
 
-def _background(seen: NDArray[np.float64], labels: NDArray) -> float:
+def _background(seen: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
     """Return the intensity that stands beyond the border of an image."""
     ground = labels == 0
     return float(np.median(seen[ground])) if ground.any() else float(np.percentile(seen, 5))
@@ -290,7 +288,7 @@ def _sample_mask(
     return sampled >= 0.5
 
 
-def _check_finite(pixels: NDArray) -> None:
+def _check_finite(pixels: NDArray[np.float64]) -> None:
     bad = pixels.size - np.count_nonzero(np.isfinite(pixels))
     if bad:
         raise CellError(f"the image holds {bad} NaN or infinite pixel(s) in and around the cell.")

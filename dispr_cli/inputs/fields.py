@@ -7,6 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -24,7 +25,7 @@ _MAX_FIELDS = 8
 class Field:
     """One image file, decoded, (Y, X), with what its mask says, (Y, X)."""
 
-    image: NDArray
+    image: NDArray[Any]
     labelling: Labelling
 
 
@@ -65,7 +66,7 @@ def read_field(image: Path, mask: Path | None, settings: InputSettings) -> Field
     return Field(pixels, labelling)
 
 
-def _read_image(path: Path, settings: InputSettings) -> NDArray:
+def _read_image(path: Path, settings: InputSettings) -> NDArray[Any]:
     """Decode an image, turned round if its cells are dark."""
     _, pixels = read_plane(path, settings)
     if not settings.invert:

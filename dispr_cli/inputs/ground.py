@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.inputs.pieces import number_pieces
+
 _BORDER_FRACTION = 0.5
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 _NORTH, _SOUTH, _WEST, _EAST = 1, 2, 4, 8
 
 
-def ground_label(labels: NDArray, min_pixels: int) -> int | None:
+def ground_label(labels: NDArray[np.integer[Any] | np.bool_], min_pixels: int) -> int | None:
     """Find a label that is the ground.
 
     The ground touches all four borders, holds more than half of the border's pixels, and goes around
@@ -39,7 +42,7 @@ def ground_label(labels: NDArray, min_pixels: int) -> int | None:
     if not len(values) or counts.max() <= _BORDER_FRACTION * border.size:
         return None
     value = values[np.argmax(counts)]
-    pieces, _ = ndimage.label(labels == value, _EIGHT_NEIGHBOURS)
+    pieces, _ = number_pieces(labels == value)
     around = _most_frequent(pieces, border.size)
     if around is None:
         return None
@@ -50,7 +53,7 @@ def ground_label(labels: NDArray, min_pixels: int) -> int | None:
     return int(value) if np.any(one_at_most & (areas >= min_pixels)) else None
 
 
-def _most_frequent(pieces: NDArray, border_pixels: int) -> int | None:
+def _most_frequent(pieces: NDArray[np.int32], border_pixels: int) -> int | None:
     """Return the piece that touches all four borders and holds more than half of their pixels."""
     edges = pieces[0], pieces[-1], pieces[1:-1, 0], pieces[1:-1, -1]
     counts = np.bincount(np.concatenate(edges))
@@ -60,7 +63,7 @@ def _most_frequent(pieces: NDArray, border_pixels: int) -> int | None:
     return piece if touches_all and counts[piece] > _BORDER_FRACTION * border_pixels else None
 
 
-def _borders_of_pieces(pieces: NDArray, count: int) -> NDArray[np.uint8]:
+def _borders_of_pieces(pieces: NDArray[np.int32], count: int) -> NDArray[np.uint8]:
     """Return the borders that each piece touches, as the sum of their bits."""
     found = np.zeros(count + 1, np.uint8)
     for edge, bit in (

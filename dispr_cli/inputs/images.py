@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -14,13 +15,15 @@ from dispr_cli.inputs.cellpose_seg import SEG_SUFFIX, check_file_size, read_cell
 from dispr_cli.inputs.image_header import ImageHeader
 from dispr_cli.inputs.plain_tiff import read_plain_tiff
 from dispr_cli.inputs.plane_choice import PlaneChoice, Role, choose_plane, flatten_colour
-from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, raster_header
+from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, header_goes_on, raster_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.tiff import open_tiff
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
 _AT_ONCE = 65_536
 """Bytes read at first: all of a small file."""
+_LONGEST_HEADER = 64 * 2**20
+"""Bytes in which a PNG or JPEG file has to come to its pixels; colour profiles fill 16 MiB at most."""
 
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -57,12 +60,12 @@ def read_header(path: Path, settings: InputSettings, role: Role = "image") -> Im
             with open_tiff(path, _series_of(settings)) as tiff:
                 _choose(tiff.header, settings, role, tiff.plane_is_series)
                 return tiff.header
-        header = raster_header(path, start, indexed=role == "mask")
+        header = raster_header(path, _whole_header(path, start), indexed=role == "mask")
         _choose(header, settings, role, False)
         return header
 
 
-def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tuple[ImageHeader, NDArray]:
+def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tuple[ImageHeader, NDArray[Any]]:
     """Decode the one plane of a file that the settings point to.
 
     Parameters
@@ -107,7 +110,7 @@ def read_plane(path: Path, settings: InputSettings, role: Role = "image") -> tup
     return header, flatten_colour(header, pixels, choice.sample, role) if pixels.ndim == 3 else pixels
 
 
-def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
+def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     """Decode a TIFF file of three axes.
 
     Parameters
@@ -132,7 +135,7 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray:
             return tiff.read_volume()
 
 
-def read_stack(path: Path, most_voxels: int) -> tuple[NDArray, tuple[float, float, float] | None]:
+def read_stack(path: Path, most_voxels: int) -> tuple[NDArray[Any], tuple[float, float, float] | None]:
     """Decode a TIFF file of three axes (z, y, x) of any length.
 
     Parameters
@@ -178,14 +181,14 @@ def _choose(header: ImageHeader, settings: InputSettings, role: Role, plane_is_s
     return choose_plane(header, settings.channel, None if plane_is_series else settings.plane, role)
 
 
-def _read_cellpose(path: Path, settings: InputSettings) -> tuple[ImageHeader, NDArray]:
+def _read_cellpose(path: Path, settings: InputSettings) -> tuple[ImageHeader, NDArray[Any]]:
     check_file_size(path, settings.max_pixels)
     header, labels = read_cellpose_masks(path, path.read_bytes(), settings.max_pixels)
     choice = choose_plane(header, settings.channel, settings.plane, "mask")
     return header, labels[choice.index["Z"]] if "Z" in header.axes else labels
 
 
-def _plain_tiff(path: Path, start: bytes) -> tuple[ImageHeader, NDArray] | None:
+def _plain_tiff(path: Path, start: bytes) -> tuple[ImageHeader, NDArray[Any]] | None:
     return read_plain_tiff(path, start) if len(start) < _AT_ONCE else None
 
 
@@ -196,6 +199,21 @@ def _first_bytes(path: Path, count: int) -> bytes:
         raise InputError(f"{path}: the file is empty (0 bytes); copy it again.")
     if not start.startswith((*_TIFF_MAGICS, PNG_MAGIC, JPEG_MAGIC)):
         raise InputError(f"{path}: not a TIFF, PNG or JPEG image (it begins with {start[:8]!r}).")
+    return start
+
+
+def _whole_header(path: Path, start: bytes) -> bytes:
+    """Read on while the header of a PNG or JPEG file does: profiles, previews and texts come before it."""
+    while header_goes_on(start) and len(start) >= _AT_ONCE:
+        if len(start) >= _LONGEST_HEADER:
+            raise InputError(
+                f"{path}: its first {_LONGEST_HEADER >> 20} MiB hold no pixels; save it again without what "
+                "stands before them (colour profile, preview, texts)."
+            )
+        longer = _first_bytes(path, 4 * len(start))
+        if len(longer) == len(start):
+            break
+        start = longer
     return start
 
 

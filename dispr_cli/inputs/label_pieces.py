@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from dispr_cli.inputs.pieces import number_pieces
 
 PIECE_FRACTION = 0.2
 """Share of a label's largest piece that makes another piece of it more than a stray."""
 
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
-
 
 def notes_on_pieces(
-    labels: NDArray, boxes: Iterable[tuple[int, tuple[int, int, int, int]]], min_pixels: int
+    labels: NDArray[np.integer[Any]], boxes: Iterable[tuple[int, tuple[int, int, int, int]]], min_pixels: int
 ) -> list[str]:
     """Say which labels consist of several pieces of a cell's size.
 
@@ -35,7 +35,7 @@ def notes_on_pieces(
     """
     several = []
     for label, (y0, x0, y1, x1) in boxes:
-        pieces, _ = ndimage.label(labels[y0:y1, x0:x1] == label, _EIGHT_NEIGHBOURS)
+        pieces, _ = number_pieces(labels[y0:y1, x0:x1] == label)
         areas = np.bincount(pieces.ravel())[1:]
         count = np.count_nonzero(areas >= max(min_pixels, PIECE_FRACTION * areas.max()))
         if count > 1:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from dispr_cli.config import GRID
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.ground import ground_label
 from dispr_cli.inputs.label_pieces import notes_on_pieces
+from dispr_cli.inputs.pieces import number_pieces
 from dispr_cli.inputs.settings import InputSettings
 
 DOMINANT_FRACTION = 0.8
@@ -37,7 +38,6 @@ NO_CELLS = "no cells in this mask (all values are 0)"
 
 _FEW_VALUES = 16
 _SPARSE_FRACTION = 0.25  # of the bounding box: below it a label may have stray pixels
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 Kind = Literal["single", "components", "values"]
 
 
@@ -69,14 +69,14 @@ class Labelling:
         What is taken as it stands and may not be meant like that, in words.
     """
 
-    labels: NDArray
+    labels: NDArray[np.integer[Any]]
     regions: list[Region]
     kind: Kind
     dropped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool = False) -> Labelling:
+def read_labels(mask: NDArray[Any], settings: InputSettings, path: Path, lossy: bool = False) -> Labelling:
     """Find the cells of a mask.
 
     Parameters
@@ -106,7 +106,7 @@ def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool 
         )
     mask = mask.view(np.uint8) if mask.dtype == bool else mask
     if not mask.any():
-        return Labelling(mask, [], "values", [NO_CELLS])
+        return Labelling(np.zeros(mask.shape, np.uint8), [], "values", [NO_CELLS])
     found = _find(mask, settings, path, lossy)
     if settings.border == "keep":
         return found
@@ -117,7 +117,7 @@ def read_labels(mask: NDArray, settings: InputSettings, path: Path, lossy: bool 
     return replace(found, regions=inner, dropped=found.dropped + cut)
 
 
-def _find(mask: NDArray, settings: InputSettings, path: Path, lossy: bool) -> Labelling:
+def _find(mask: NDArray[Any], settings: InputSettings, path: Path, lossy: bool) -> Labelling:
     if lossy:
         return _read_binary(_threshold_lossy(mask, path), settings, path)
     if settings.labels != "values" and has_grey_edge(mask):
@@ -129,7 +129,7 @@ def _find(mask: NDArray, settings: InputSettings, path: Path, lossy: bool) -> La
     return _read_values(labels, settings, path)
 
 
-def has_grey_edge(mask: NDArray) -> bool:
+def has_grey_edge(mask: NDArray[Any]) -> bool:
     """Whether a mask is one binary mask with interpolated values along its edge.
 
     Parameters
@@ -152,7 +152,7 @@ def has_grey_edge(mask: NDArray) -> bool:
     return bool(2 * np.count_nonzero(mask > 0.9 * full) >= np.count_nonzero(mask > 0.5 * full))
 
 
-def _insides(mask: NDArray) -> NDArray[np.bool_]:
+def _insides(mask: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a 3 x 3 block holds one value; (Y - 2, X - 2), empty for thinner masks."""
     in_row = mask[:, 1:] == mask[:, :-1]
     in_row = in_row[:, 1:] & in_row[:, :-1]
@@ -160,14 +160,14 @@ def _insides(mask: NDArray) -> NDArray[np.bool_]:
     return in_row[:-2] & in_row[1:-1] & in_row[2:] & in_column[1:] & in_column[:-1]
 
 
-def _threshold_lossy(mask: NDArray, path: Path) -> NDArray[np.bool_]:
+def _threshold_lossy(mask: NDArray[Any], path: Path) -> NDArray[np.bool_]:
     grey = np.count_nonzero((mask > 25) & (mask < 230))
     if mask.max() < 230 or grey > 0.1 * mask.size:
         raise InputError(f"{path}: a JPEG changes the values of labels; save the mask as TIFF or PNG.")
     return mask > 127
 
 
-def _whole_labels(mask: NDArray, path: Path) -> NDArray:
+def _whole_labels(mask: NDArray[Any], path: Path) -> NDArray[np.integer[Any]]:
     if mask.dtype.kind == "f":
         if np.any(mask != np.floor(mask)):
             value = mask[mask != np.floor(mask)][0]
@@ -197,7 +197,7 @@ def _read_binary(foreground: NDArray[np.bool_], settings: InputSettings, path: P
     on_grid = foreground.shape == (GRID, GRID)
     if settings.labels == "single" or (settings.labels != "components" and on_grid):
         return _one_cell(foreground, [], settings, path)
-    pieces, count = ndimage.label(foreground, _EIGHT_NEIGHBOURS)
+    pieces, count = number_pieces(foreground)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     if settings.labels != "components" and areas.max() >= DOMINANT_FRACTION * areas.sum():
         rest = count - 1
@@ -215,7 +215,7 @@ def _one_cell(
     return _without_specks(labels, _regions(labels, np.array([1])), "single", settings, path, dropped)
 
 
-def _read_values(labels: NDArray, settings: InputSettings, path: Path) -> Labelling:
+def _read_values(labels: NDArray[np.integer[Any]], settings: InputSettings, path: Path) -> Labelling:
     values = compact = None
     if int(labels.max()) > labels.size:  # memory must follow the pixels, not the largest label
         values, inverse = np.unique(labels, return_inverse=True)
@@ -240,7 +240,9 @@ def _read_values(labels: NDArray, settings: InputSettings, path: Path) -> Labell
     return replace(found, notes=notes_on_pieces(labels, boxes, settings.min_cell_pixels))
 
 
-def _check_ground(labels: NDArray, values: NDArray, settings: InputSettings, path: Path) -> None:
+def _check_ground(
+    labels: NDArray[np.integer[Any]], values: NDArray[np.integer[Any]], settings: InputSettings, path: Path
+) -> None:
     """Refuse masks whose background is a label, as ilastik and programs that count from 1 write them."""
     ground = ground_label(labels, settings.min_cell_pixels)
     if ground is not None:
@@ -255,12 +257,12 @@ def _check_ground(labels: NDArray, values: NDArray, settings: InputSettings, pat
         )
 
 
-def _listed(values: NDArray) -> str:
+def _listed(values: NDArray[np.integer[Any]]) -> str:
     shown = ", ".join(str(value) for value in values[:4])
     return shown if len(values) <= 4 else f"{shown}, ... {values[-1]}"
 
 
-def _regions(compact: NDArray, values: NDArray) -> list[Region]:
+def _regions(compact: NDArray[np.integer[Any]], values: NDArray[np.integer[Any]]) -> list[Region]:
     """Bounding boxes of the labels in `compact`; `values` are their names, in the same order."""
     height, width = compact.shape
     regions = []
@@ -282,7 +284,7 @@ def _without_strays(
     whole = ((y, box[0].stop), (x, box[1].stop))
     if area > _SPARSE_FRACTION * inside.size:
         return whole
-    pieces, _ = ndimage.label(inside, _EIGHT_NEIGHBOURS)
+    pieces, _ = number_pieces(inside)
     largest = int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1
     if np.count_nonzero(pieces == largest) < DOMINANT_FRACTION * area:
         return whole
@@ -291,7 +293,7 @@ def _without_strays(
 
 
 def _without_specks(
-    labels: NDArray,
+    labels: NDArray[np.integer[Any]],
     regions: list[Region],
     kind: Kind,
     settings: InputSettings,

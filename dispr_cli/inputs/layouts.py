@@ -146,8 +146,9 @@ def _pair_single(source: Path, settings: InputSettings) -> Pairing:
     alone = [name for name in near if name == source.name or stem(name) != own]
     subfolders = [p for p in entries if p.is_dir()]
     chosen = _choose_folders(subfolders, True, scrap)
-    if source.parent.name.lower() in (*IMAGE_FOLDERS, *OTHER_IMAGE_FOLDERS):
-        above = sorted(p for p in source.absolute().parent.parent.iterdir() if p.is_dir())
+    folder = source.absolute().parent  # a bare name says nothing of the folder it is in
+    if folder.name.lower() in (*IMAGE_FOLDERS, *OTHER_IMAGE_FOLDERS):
+        above = sorted(p for p in folder.parent.iterdir() if p.is_dir())
         chosen = _choose_folders(above, False, scrap)
     masks, others = (listed(place, "mask", scrap) for place in (chosen.masks, chosen.other_masks))
     truths = listed(chosen.truths, "ground truth", scrap)
@@ -172,7 +173,7 @@ def _nothing_paired(source: Path, pairing: Pairing, settings: InputSettings) -> 
             f" ({pairing.left_out[0].path.name}: {pairing.left_out[0].reason})" if pairing.left_out else ""
         )
         return InputError(f"{source}: no TIFF, PNG or JPEG image in this folder{other}; expected {expected}.")
-    if source.name.lower() in IMAGE_FOLDERS and source.is_dir():
+    if source.absolute().name.lower() in IMAGE_FOLDERS and source.is_dir():
         return InputError(
             f"{source}: {images} image(s) without masks; give the folder above, with masks beside, or say "
             "where masks are with --masks."

@@ -33,7 +33,8 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
     Raises
     ------
     InputError
-        If a column or a file is missing, or a value makes no sense; the line is named.
+        If a column is missing, or a name is there twice. A file that is missing, or a value that makes no
+        sense, is the problem of its pair, with its line.
     """
     text = _text(path).splitlines()
     blank = next(number for number, line in enumerate(text) if line.strip())
@@ -49,7 +50,11 @@ def read_manifest(path: Path, masks_optional: bool) -> Pairing:
             values = {key: (row[key] or "").strip() for key in COLUMNS if key in columns}
             if not any(values.values()):
                 continue
-            pair = _pair(path, line, values, masks_optional)
+            try:
+                pair = _pair(path, line, values, masks_optional)
+            except InputError as error:  # One row's fault fails one cell.
+                image = str(path.parent / values["image"])
+                pair = Pair(_name(values) or f"line {line}", image, None, problem=str(error))
             if pair.name in lines_by_name:
                 raise InputError(
                     f"{path}, line {line}: a second row named {pair.name!r} (the first is line "
@@ -107,7 +112,7 @@ def _pair(path: Path, line: int, values: dict[str, str], masks_optional: bool) -
     truth = _file(path, line, "obj", values.get("obj", ""))
     size = _pixel_size(path, line, values.get("pixel_size_um", ""))
     return Pair(
-        values.get("name") or stem(image.name),
+        _name(values),
         str(image),
         None if mask is None else str(mask),
         None if truth is None else str(truth),
@@ -115,6 +120,10 @@ def _pair(path: Path, line: int, values: dict[str, str], masks_optional: bool) -
         _plane(path, line, values.get("plane", "")),
         _channel(path, line, values.get("channel", "")),
     )
+
+
+def _name(values: dict[str, str]) -> str:
+    return values.get("name") or stem(Path(values["image"]).name)
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path | None:

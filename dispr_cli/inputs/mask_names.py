@@ -17,7 +17,10 @@ OTHER_SUFFIXES = (
 """The same, but images may be named like that too: it counts beside an image of the name without it."""
 
 MASK_PREFIXES = ("masks_", "mask_", "labels_", "label_", "seg_", "mask-", "label-")
-"""What stands before an image's name, or before what follows ``img_`` in it; counts like other suffixes."""
+"""What stands before an image's name, or before what follows ``img_`` in it.
+
+They are as sure a sign of a mask as :data:`OTHER_SUFFIXES`.
+"""
 
 ROI_SUFFIXES = ("_rois.zip", "_roi.zip", "-rois.zip", "_roiset.zip", "-roiset.zip")
 """What stands behind an image's name in that of a list of ImageJ's regions."""

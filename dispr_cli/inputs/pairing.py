@@ -71,6 +71,8 @@ class Pair:
         Its 3D ground truth, if there is one.
     pixel_size_um, plane, channel
         What the manifest says.
+    problem
+        Why the cell cannot be read, known from the manifest alone.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Pair:
     pixel_size_um: float | None = None
     plane: Plane | None = None
     channel: int | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ _KINDS |= {(32, 3): "<f4"}
 _SHAPE = re.compile(rb'\{"shape": \[(\d+), (\d+)\]\}\0*')
 
 
-def read_plain_tiff(path: Path, data: bytes) -> tuple[ImageHeader, NDArray] | None:
+def read_plain_tiff(path: Path, data: bytes) -> tuple[ImageHeader, NDArray[Any]] | None:
     """Read a whole file that is as plain as can be; None if it is not, or not sound.
 
     Parameters

@@ -103,6 +103,20 @@ class Plan:
         sizes = {ref.voxel_size_um for ref in self.cells if ref.problem is None}
         return sizes.pop() if len(sizes) == 1 else None
 
+    def cell(self, name: str) -> CellRef:
+        """Find a cell by its name.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        for ref in self.cells:
+            if ref.name == name:
+                return ref
+        some = ", ".join(ref.name for ref in self.cells[:5])
+        raise InputError(f"{self.source}: has no cell {name!r}; there are {some} ...")
+
 
 def plan_cells(
     source: Path,
@@ -260,6 +274,8 @@ class _Scanned:
 
 def _scan(pair: Pair, settings: InputSettings) -> _Scanned:
     image = Path(pair.image)
+    if pair.problem is not None:
+        return _Scanned([CellRef(cell_name(pair.name), image, None, problem=pair.problem)])
     mask, truth = (None if text is None else Path(text) for text in (pair.mask, pair.truth))
     settings = with_choice(settings, pair.plane, pair.channel)
     stamp = stamp_of_files(image, mask, (pair.plane, pair.channel, pair.pixel_size_um))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def _choose_sample(header: ImageHeader, channel: int | None) -> int | None:
     return 0 if colours == 1 else channel
 
 
-def flatten_colour(header: ImageHeader, pixels: NDArray, sample: int | None, role: Role) -> NDArray:
+def flatten_colour(header: ImageHeader, pixels: NDArray[Any], sample: int | None, role: Role) -> NDArray[Any]:
     """Return a (Y, X, S) array as its chosen sample, or as any of them if all are the same grey.
 
     Raises

@@ -6,9 +6,11 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import imagecodecs
+import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.errors import InputError
@@ -34,7 +36,7 @@ def raster_header(path: Path, data: bytes, indexed: bool = False) -> ImageHeader
     path
         Named in messages.
     data
-        The file's beginning, at least.
+        The file's beginning, as far as :func:`header_goes_on`.
     indexed
         Take the numbers of a palette's colours for the pixels, not the colours.
 
@@ -57,7 +59,16 @@ def raster_header(path: Path, data: bytes, indexed: bool = False) -> ImageHeader
     return replace(header, has_alpha=samples in (2, 4), pixel_size=_png_pixel_size(data))
 
 
-def decode_raster(path: Path, data: bytes, indexed: bool = False) -> tuple[ImageHeader, NDArray]:
+def header_goes_on(data: bytes) -> bool:
+    """Whether the header of a PNG or JPEG file is longer than these first bytes of it."""
+    if data.startswith(PNG_MAGIC):
+        return all(kind != b"IDAT" for kind, _, _ in _png_chunks(data))
+    return _jpeg_frame(data) + 10 > len(data)
+
+
+def decode_raster(
+    path: Path, data: bytes, indexed: bool = False
+) -> tuple[ImageHeader, NDArray[np.uint8 | np.uint16]]:
     """Decode a PNG or JPEG file.
 
     Parameters
@@ -103,7 +114,7 @@ def _header(path: Path, shape: tuple[int, int], samples: int, dtype: str) -> Ima
     return ImageHeader(path, "YXS", (*shape, samples), dtype)
 
 
-def _decode_png(path: Path, data: bytes, indexed: bool) -> NDArray:
+def _decode_png(path: Path, data: bytes, indexed: bool) -> NDArray[np.uint8 | np.uint16]:
     depth, colour = data[24], data[25]
     as_grey = indexed and colour == _PALETTE
     found: dict[bytes, bytes] = {}
@@ -178,10 +189,11 @@ def _png_passes(width: int, height: int, interlaced: bool) -> Iterator[tuple[int
 
 
 def _png_pixel_size(data: bytes) -> PixelSize | None:
-    at = data.find(b"pHYs", 33, 4096)
-    if at < 0 or len(data) < at + 13:
+    before_pixels = takewhile(lambda chunk: chunk[0] != b"IDAT", _png_chunks(data))
+    said = next((body for kind, body, _ in before_pixels if kind == b"pHYs" and len(body) == 9), None)
+    if said is None:
         return None
-    x_per_m, y_per_m, unit = struct.unpack(">IIB", data[at + 4 : at + 13])
+    x_per_m, y_per_m, unit = struct.unpack(">IIB", said)
     return pixel_size_from_resolution(
         (y_per_m, x_per_m), _UM_PER_METRE if unit == 1 else None, "PNG resolution"
     )
@@ -189,19 +201,27 @@ def _png_pixel_size(data: bytes) -> PixelSize | None:
 
 def _jpeg_header(path: Path, data: bytes) -> tuple[ImageHeader, int]:
     """Read the header of a JPEG file, and the position of its start of frame."""
+    at = _jpeg_frame(data)
+    if at + 10 > len(data) or data[at] != 0xFF:
+        raise damaged(path, "it ends inside its header")
+    depth, height, width, samples = struct.unpack(">BHHB", data[at + 4 : at + 10])
+    if depth != 8:
+        raise InputError(f"{path}: a JPEG of {depth} bits, expected 8; save it as TIFF or PNG.")
+    return replace(_header(path, (height, width), samples, "uint8"), lossy=True), at
+
+
+def _jpeg_frame(data: bytes) -> int:
+    """Return where the start of frame is; where there is none, the place at which segments end."""
     at = 2
     while at + 10 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], struct.unpack(">H", data[at + 2 : at + 4])[0]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # ITU T.81, table B.1
-            depth, height, width, samples = struct.unpack(">BHHB", data[at + 4 : at + 10])
-            if depth != 8:
-                raise InputError(f"{path}: a JPEG of {depth} bits, expected 8; save it as TIFF or PNG.")
-            return replace(_header(path, (height, width), samples, "uint8"), lossy=True), at
-        at += 2 + length
-    raise damaged(path, "it ends inside its header")
+            break
+        at += 1 if marker == 0xFF else 2 + length  # any number of FF may fill the place before a marker
+    return at
 
 
-def _decode_jpeg(path: Path, data: bytes) -> NDArray:
+def _decode_jpeg(path: Path, data: bytes) -> NDArray[np.uint8]:
     # The decoder paints what is missing grey; the end mark cannot stand inside the pixels.
     if data.find(_JPEG_END, _jpeg_header(path, data)[1]) < 0:
         raise damaged(path, "it ends before its pixels do")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from scipy import ndimage
 
 from dispr_cli.errors import InputError
 from dispr_cli.inputs.ground import ground_label
+from dispr_cli.inputs.pieces import number_pieces
 
 SMOOTHING_PIXELS = 1.0
 """Standard deviation of the Gaussian that keeps single noisy pixels from being cells or holes."""
@@ -17,10 +19,8 @@ SMOOTHING_PIXELS = 1.0
 OUTLIER_PERCENTILES = (0.1, 99.9)
 DEBRIS_FRACTION = 0.05
 
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
-
-def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
+def segment_otsu(image: NDArray[Any], min_pixels: int, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
     """Find bright cells on a dark ground by Otsu's threshold.
 
     The image is smoothed and thresholded where the variance between both classes is largest (Otsu, IEEE
@@ -65,7 +65,7 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
             "around the dark one; give --invert if the cells are dark."
         )
     filled = ndimage.binary_fill_holes(bright)
-    pieces, count = ndimage.label(filled, _EIGHT_NEIGHBOURS)
+    pieces, count = number_pieces(filled)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)
     areas[0] = 0
     keep = areas >= max(min_pixels, DEBRIS_FRACTION * _typical(areas))
@@ -75,7 +75,7 @@ def segment_otsu(image: NDArray, min_pixels: int, path: Path) -> tuple[NDArray[n
     return keep[pieces], [f"Otsu's threshold: {debris} piece(s) of debris"] if debris else []
 
 
-def _typical(areas: NDArray) -> int:
+def _typical(areas: NDArray[np.int64]) -> int:
     """Return the area of the piece that holds the middle pixel when pieces are sorted by area."""
     ordered = np.sort(areas)
     return int(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -183,7 +184,7 @@ class TiffPlanes:
         unit = described.get("unit")
         return plane_spacing_from_imagej(None if unit is None else str(unit), described.get("spacing"))
 
-    def read(self, index: dict[str, int]) -> NDArray:
+    def read(self, index: dict[str, int]) -> NDArray[Any]:
         """Decode one plane, (Y, X) or (Y, X, S), at the indices given per axis letter."""
         series, page = self._series, self._series.keyframe
         outer = len(series.shape) - len(page.shape)
@@ -204,7 +205,7 @@ class TiffPlanes:
             pixels, axes = series.asarray(maxworkers=1), series.axes
         return self._black_is_zero(_to_plane(pixels, axes, index))
 
-    def _black_is_zero(self, pixels: NDArray) -> NDArray:
+    def _black_is_zero(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Turn pixels round whose file says that 0 is white (TIFF 6.0, PhotometricInterpretation).
 
         ImageJ writes that for an inverting lookup table, as its binary masks have, and tifffile (with it
@@ -220,14 +221,14 @@ class TiffPlanes:
             return pixels
         return (2**page.bitspersample - 1 - pixels).astype(pixels.dtype)
 
-    def read_volume(self) -> NDArray:
+    def read_volume(self) -> NDArray[Any]:
         """Decode all planes, in the order of the header's axes."""
         for page in self._series.pages:
             if page is not None:
                 self._check_sound(page)
         return self._series.asarray(maxworkers=1)
 
-    def _read_contiguous(self, at: list[int], outer: int) -> NDArray:
+    def _read_contiguous(self, at: list[int], outer: int) -> NDArray[Any]:
         """Read one plane of a stack that is described once, as ImageJ writes them, without the others."""
         series = self._series
         dtype = np.dtype(series.dtype).newbyteorder(self._tif.byteorder)
@@ -262,7 +263,7 @@ def _resolution(tags: tifffile.TiffTags) -> tuple[float, float] | None:
     return sides[0], sides[1]
 
 
-def _to_plane(pixels: NDArray, axes: str, index: dict[str, int]) -> NDArray:
+def _to_plane(pixels: NDArray[Any], axes: str, index: dict[str, int]) -> NDArray[Any]:
     taken = pixels[tuple(slice(None) if a in "YXS" else index[a] for a in axes)]
     kept = [a for a in axes if a in "YXS"]
     return taken.transpose([kept.index(a) for a in ("Y", "X", "S") if a in kept])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def read_truth_volume(path: Path) -> TruthVolume:
     return TruthVolume(_occupancy(voxels, path), voxel_size_um)
 
 
-def _read_npy(path: Path) -> NDArray:
+def _read_npy(path: Path) -> NDArray[Any]:
     try:
         voxels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes NumPy's reader fail in many ways
@@ -97,7 +98,7 @@ def _read_npy(path: Path) -> NDArray:
     return np.array(voxels)
 
 
-def _occupancy(voxels: NDArray, path: Path) -> NDArray[np.uint8]:
+def _occupancy(voxels: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     if voxels.dtype.kind not in "biuf" or not np.isfinite(voxels).all() or voxels.min(initial=0) < 0:
         raise InputError(f"{path}: holds negative, NaN or complex values, expected 0 outside the cell.")
     inside = voxels.max(initial=0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 
 FOCAL_SLICE = GRID // 2
 """Plane of the grid that the image and the mask show (docs/formats.md)."""
@@ -81,11 +81,11 @@ def compare_in_focus(occupancy: NDArray[np.uint8], mask: NDArray[np.bool_]) -> A
     Parameters
     ----------
     occupancy
-        (64, 64, 64) uint8 on the cell's grid, foreground > 127.
+        (64, 64, 64) uint8 on the cell's grid, foreground from 128 on.
     mask
         (64, 64).
     """
-    inside = occupancy > 127
+    inside = occupancy >= FOREGROUND
     shared = (inside & mask).sum((1, 2))
     planes = shared / np.maximum((inside | mask).sum((1, 2)), 1)
     area = int(inside[FOCAL_SLICE].sum())

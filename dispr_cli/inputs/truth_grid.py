@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import CellError
+from dispr_cli.inputs.crop_window import EQUAL_SCALE, centre_of_box, equal_or
 from dispr_cli.inputs.truth import TruthVolume
 
 MOST_BEYOND = 0.01
 """A truth of which a larger share lies beyond the grid is another shape there."""
 
-_EQUAL_SCALE = 0.01
-_FOREGROUND = 128
 _MIDDLE = (GRID - 1) / 2
 
 Triple = tuple[float, float, float]
@@ -59,7 +58,7 @@ def is_on_grid(truth: TruthVolume, voxel_size_um: float | None) -> bool:
     if truth.occupancy.shape != (GRID, GRID, GRID):
         return False
     known = truth.voxel_size_um is not None and voxel_size_um is not None
-    return not known or _snapped(truth, voxel_size_um) == (1.0, 1.0, 1.0)
+    return not known or _ratios(truth, voxel_size_um) == (1.0, 1.0, 1.0)
 
 
 def refuse_ambiguous(truth: TruthVolume, scaled: str | None, image_shape: tuple[int, int] | None) -> None:
@@ -98,7 +97,7 @@ def place_truth(
 
     The scale follows from the voxel sizes; where one of them is unknown, a cube is taken to cover the same
     field as the grid. The centres coincide; where the truth's planes have the size of the image that the cell
-    was cut from, the centre of the cell's bounding box comes to the grid's, as :mod:`.crops` puts it.
+    was cut from, the centre of the cell's bounding box comes to the grid's.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def place_truth(
             "unknown; read the images with --pixel-size and give --truth-voxel-size."
         )
     (y0, x0, y1, x1), (_, scale_y, scale_x) = source.bounding_box, scale
-    return TruthPlacement(scale, (middle_z, _crop_centre(y0, y1, scale_y), _crop_centre(x0, x1, scale_x)))
+    return TruthPlacement(scale, (middle_z, centre_of_box(y0, y1, scale_y), centre_of_box(x0, x1, scale_x)))
 
 
 def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np.uint8], float]:
@@ -167,13 +166,15 @@ def onto_grid(truth: TruthVolume, placement: TruthPlacement) -> tuple[NDArray[np
     values = ndimage.gaussian_filter(values, np.maximum((step - 1) / 2, 0), mode="constant")
     grid = ndimage.affine_transform(values, np.diag(step), first, (GRID,) * 3, order=1, mode="constant")
     occupancy = np.rint(grid).astype(np.uint8)
-    if not (occupancy >= _FOREGROUND).any():
+    if not (occupancy >= FOREGROUND).any():
         raise CellError("nothing of the ground truth lies on the grid of 64 voxels; check its voxel size.")
     return occupancy, _share_beyond(truth.occupancy, first, step)
 
 
-def _share_beyond(occupancy: NDArray[np.uint8], first: NDArray, step: NDArray) -> float:
-    inside = occupancy >= _FOREGROUND
+def _share_beyond(
+    occupancy: NDArray[np.uint8], first: NDArray[np.float64], step: NDArray[np.float64]
+) -> float:
+    inside = occupancy >= FOREGROUND
     kept = tuple(
         slice(max(int(np.ceil(start - side / 2)), 0), max(int(np.floor(start + (GRID - 0.5) * side)) + 1, 0))
         for start, side in zip(first, step, strict=True)
@@ -183,9 +184,9 @@ def _share_beyond(occupancy: NDArray[np.uint8], first: NDArray, step: NDArray) -
 
 def _scale(truth: TruthVolume, voxel_size_um: float | None, grid_option: str) -> Triple:
     if truth.voxel_size_um is not None and voxel_size_um is not None:
-        return _snapped(truth, voxel_size_um)
+        return _ratios(truth, voxel_size_um)
     shape, sides = truth.occupancy.shape, truth.voxel_size_um or (1.0, 1.0, 1.0)
-    if len(set(shape)) == 1 and max(sides) <= min(sides) * (1 + _EQUAL_SCALE):
+    if len(set(shape)) == 1 and max(sides) <= min(sides) * (1 + EQUAL_SCALE):
         return (GRID / shape[0],) * 3
     words = " x ".join(map(str, shape))
     whose = "its own voxel size" if truth.voxel_size_um is None else "the voxel size of the reconstruction"
@@ -195,13 +196,8 @@ def _scale(truth: TruthVolume, voxel_size_um: float | None, grid_option: str) ->
     )
 
 
-def _snapped(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
-    """Grid voxels per voxel of the truth; sides that differ by less than 1 % are equal, as for crops."""
-    ratios = np.asarray(truth.voxel_size_um, dtype=np.float64) / (voxel_size_um or 1.0)
-    z, y, x = np.where(np.abs(ratios - 1) < _EQUAL_SCALE, 1.0, ratios)
-    return float(z), float(y), float(x)
-
-
-def _crop_centre(low: int, high: int, scale: float) -> float:
-    """Pixel coordinate under the centre of the grid; whole steps where nothing is scaled, as crops take."""
-    return (low + high) // 2 - 0.5 if scale == 1.0 else (low + high) / 2 - 0.5
+def _ratios(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
+    """Grid voxels per voxel of the truth."""
+    z, y, x = truth.voxel_size_um or (1.0, 1.0, 1.0)
+    side = voxel_size_um or 1.0
+    return equal_or(z / side), equal_or(y / side), equal_or(x / side)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
+from dispr_cli.durable import explained, remove_partial_files, replace_bytes, replaced
 from dispr_cli.errors import CellError, ConfigError, InputError
 from dispr_cli.morphology.shape_ref import ShapeRef, ShapeSource
 from dispr_cli.morphology.table import (
@@ -31,7 +32,6 @@ from dispr_cli.morphology.table import (
 from dispr_cli.ordered_work import in_order
 from dispr_cli.shape.features.planar import PLANAR_FEATURES, measure_plane
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
-from dispr_cli.volumes.durable import explained, remove_partial_files, replace_bytes, replaced
 
 SUFFIXES = (".parquet", ".csv")
 AHEAD = 4
@@ -58,6 +58,8 @@ class FeatureSummary:
         The file.
     shapes, failed
         Rows, and those among them without values.
+    absent
+        Cells of the source that have no row, because they have no shape.
     features
         Columns with values.
     unit_of_length
@@ -67,6 +69,7 @@ class FeatureSummary:
     table: Path
     shapes: int
     failed: int
+    absent: int
     features: int
     unit_of_length: str
 
@@ -112,7 +115,7 @@ def measure_to_table(
                 parts.write(unit, list(_measured(source.unit(unit), pool, threads, events)))
     failed = _join(out, schema, parts, source.num_units)
     parts.remove()
-    return FeatureSummary(out, failed[0], failed[1], len(features), facts.unit_of_length)
+    return FeatureSummary(out, *failed, source.num_absent, len(features), facts.unit_of_length)
 
 
 def measure_ref(ref: ShapeRef) -> FeatureRow:

@@ -59,6 +59,10 @@ class ShapeSource(Protocol):
         """How many shapes there are at most."""
 
     @property
+    def num_absent(self) -> int:
+        """Cells that have no shape: not reconstructed yet, or failed."""
+
+    @property
     def has_images(self) -> bool:
         """Whether the shapes have images and masks."""
 

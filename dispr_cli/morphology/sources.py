@@ -25,6 +25,7 @@ from dispr_cli.morphology.shape_ref import (
 from dispr_cli.morphology.store_source import open_store_source
 from dispr_cli.morphology.table import PREDICTED, TRUTH
 from dispr_cli.study.networks import NetworkRecord
+from dispr_cli.volumes.attributes import may_be_store
 
 FILES_IN_A_UNIT = 32
 """Shapes of a folder that are measured and saved together."""
@@ -66,7 +67,7 @@ class FolderSource:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.folder.name
+        return self.folder.absolute().name
 
     @property
     def num_units(self) -> int:
@@ -77,6 +78,11 @@ class FolderSource:
     def num_shapes(self) -> int:
         """One for each file."""
         return len(self.files)
+
+    @property
+    def num_absent(self) -> int:
+        """None: every file is a shape."""
+        return 0
 
     @property
     def has_images(self) -> bool:
@@ -149,7 +155,7 @@ def find_shapes(
     DisprError
         If there is nothing to measure, or `images` are not those that a store was made from.
     """
-    if (source / "zarr.json").is_file():
+    if may_be_store(source):
         return open_store_source(source, images, voxel_size_um, facts or {}, never_seen)
     inputs = inputs or InputSettings()
     if not source.is_dir():
@@ -158,7 +164,7 @@ def find_shapes(
     with_images = images or (source if any((source / name).is_dir() for name in IMAGE_FOLDERS) else None)
     plan = None if with_images is None else plan_cells(with_images, inputs)
     files = _volumes_in(folder) if plan is None or predicted else _truths_of(plan)
-    network = f"volumes of {source.name}" if predicted else ""
+    network = f"volumes of {source.absolute().name}" if predicted else ""
     said = NetworkRecord(None, never_seen, "said by the user" if never_seen else "")
     records = {network: said} if predicted else {}
     size = voxel_size_um or inputs.pixel_size_um or (None if plan is None else plan.voxel_size_um)

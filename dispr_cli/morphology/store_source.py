@@ -54,7 +54,7 @@ class StoreSource:
     @property
     def name(self) -> str:
         """The store's name."""
-        return self.store.path.name
+        return self.store.path.absolute().name
 
     @property
     def num_units(self) -> int:
@@ -65,6 +65,12 @@ class StoreSource:
     def num_shapes(self) -> int:
         """Cells times samples."""
         return self.store.num_cells * self.store.num_samples
+
+    @property
+    def num_absent(self) -> int:
+        """Cells that are pending or failed."""
+        counts = self.store.progress()
+        return counts.failed + counts.pending
 
     @property
     def has_images(self) -> bool:

@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from dispr_cli.durable import explained, replaced
 from dispr_cli.errors import InputError
 from dispr_cli.study.networks import NetworkRecord
-from dispr_cli.volumes.durable import explained, replaced
 from dispr_cli.volumes.formulas import guarded, unguarded
 
 FORMAT = "dispr-features/1"

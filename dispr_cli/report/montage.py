@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import FOREGROUND
 from dispr_cli.report.page import FAINT, Page, shortened
 from dispr_cli.report.tiles import (
     BLOCK,
@@ -150,7 +151,7 @@ def _draw_label(page: Page, y: float, row: MontageRow) -> None:
 
 
 def _volume(row: MontageRow) -> str:
-    counts = np.count_nonzero(row.volumes >= 128, axis=(1, 2, 3))
+    counts = np.count_nonzero(row.volumes >= FOREGROUND, axis=(1, 2, 3))
     side, unit = (1.0, "voxels") if row.voxel_size_um is None else (row.voxel_size_um, "µm³")
     volumes = counts * side**3
     places = 1 if volumes.mean() < 1000 else 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import secrets
 from bisect import bisect_left
 from functools import cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
+from dispr_cli.durable import remove_partial_files, replace_bytes
 from dispr_cli.errors import StoreError
 
 FONT = "DejaVu Sans"
@@ -80,13 +79,11 @@ class Page:
         """
         content = io.BytesIO()
         self.figure.savefig(content, format="png", dpi=dots_per_inch)
-        partial = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content.getvalue())
-            partial.replace(path)
+            remove_partial_files(path.parent, path.name)
+            replace_bytes(path, content.getvalue())
         except OSError as error:
-            partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
             raise StoreError(f"{path}: the picture cannot be written: {error.strerror or error}.") from error
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import find_contours
 
+from dispr_cli.config import SURFACE_LEVEL
 from dispr_cli.report.page import FAINT, Page, shortened
-from dispr_cli.report.shading import SURFACE_LEVEL
 from dispr_cli.report.tiles import BLOCK, GAP, OCCUPANCY, PLANE, TILE, draw_block
 
 TRUTH_COLOUR = "#56B4E9"

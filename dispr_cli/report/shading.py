@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import SURFACE_LEVEL
+
 Floats = NDArray[np.floating[Any]]
 
-SURFACE_LEVEL = 127.5
 CLAY = (0.80, 0.36, 0.30)
 """Colour of a surface that stands for a sample."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import SURFACE_LEVEL
 from dispr_cli.report.page import FAINT, INK, Page, shortened
 from dispr_cli.report.shading import CLAY, View, shade
 from dispr_cli.report.tiles import GAP, OCCUPANCY, PLANE
@@ -91,7 +92,7 @@ def chosen_steps(num_steps: int, most: int) -> list[int]:
 def _noise_in_grey(noisy: NDArray[np.floating[Any]]) -> tuple[NDArray[np.floating[Any]], NDArray[np.uint8]]:
     """Return the noisy volume as grey values, its zero in the middle whatever its noise level."""
     scaled = noisy / max(float(np.std(noisy)), 1e-6) / _CONTRAST
-    grey = 127.5 + 127.5 * np.clip(scaled, -1, 1)
+    grey = SURFACE_LEVEL + SURFACE_LEVEL * np.clip(scaled, -1, 1)
     return grey, np.rint(grey).astype(np.uint8)
 
 

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +97,7 @@ def reconstruct_on_cluster(
         If the cluster cannot be reached, a worker has another version or other weights, shards cannot be
         finished by any worker, or the store cannot be written.
     """
-    events = events or Silence()
+    events, job = events or Silence(), replace(job, source=plan.source)
     with connected(options.address, notify) as connection:
         method, _ = load(), connection.client
         shards = _SHARDS_PER_WORKER * connection.workers

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,13 +20,16 @@ if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
 WAIT_SECONDS = 300.0
-"""How long a scheduler or its first worker is waited for."""
+"""How long workers are waited for, and a scheduler that was there before."""
+
+FIRST_WAIT_SECONDS = 60.0
+"""How long a scheduler is waited for that never answered: its address may be wrong."""
 
 LOST = (CancelledError, OSError, TimeoutError)
 """What a client raises when the scheduler goes away (distributed's CommClosedError is an OSError)."""
 
 _ASK_EVERY = 2.0
-_SAY_EVERY = 30.0
+_SAY_AFTER = 3.0
 # A local worker that died while it started is given up after this time, then replaced.
 _LOCAL_SETTINGS = {"distributed.scheduler.worker-ttl": "60s", "distributed.deploy.lost-worker-timeout": "5s"}
 
@@ -84,7 +89,8 @@ class Connection:
         self._address, self._notify, self._opened = address, notify, opened
         self._client: Client | None = None
         self._hosts: Counter[str] = Counter()
-        self._asked = self._seen = self._said = time.monotonic()
+        self._asked = self._seen = time.monotonic()
+        self._said = ""
 
     @property
     def client(self) -> Client:
@@ -138,32 +144,37 @@ class Connection:
         if self._local is not None and self._hosts.total() < self._number:
             self._local.scale(self._number)
         if self._hosts:
-            self._seen = self._asked
+            self._seen, self._said = self._asked, ""
         elif self._asked - self._seen > WAIT_SECONDS:
             raise DisprError(f"--dask {self._address}: the scheduler has no workers; start some, then go on")
         else:
-            self._say(f"waiting for workers at {self._address}")
+            self._say("workers", self._seen, f"up to {WAIT_SECONDS:.0f} s")
 
     def _reached(self) -> Client:
         from distributed import Client
 
-        until = time.monotonic() + WAIT_SECONDS
+        begun = time.monotonic()
+        wait = WAIT_SECONDS if self._client is not None else min(FIRST_WAIT_SECONDS, WAIT_SECONDS)
         while True:
-            patience = min(10.0, max(1.0, until - time.monotonic()))
+            patience = min(10.0, max(1.0, begun + wait - time.monotonic()))
             try:
+                # A client that is interrupted while nobody answers would wait on, and complain in the end.
+                _knock(self._target, patience)
                 return Client(**self._target, set_as_default=False, timeout=patience)
             except (OSError, TimeoutError, ValueError) as error:
-                if time.monotonic() > until:
+                if time.monotonic() - begun >= wait:
                     raise DisprError(
-                        f"--dask {self._address}: no scheduler answers there ({error})"
+                        f"--dask {self._address}: no scheduler answers there ({error}); check the address, "
+                        "and that a scheduler runs (dask scheduler) and can be reached from this machine"
                     ) from error
-            self._say(f"waiting for the scheduler at {self._address}")
+                self._say("the scheduler", begun, f"up to {wait:.0f} s, {error}")
             time.sleep(1.0)
 
-    def _say(self, text: str) -> None:
-        if time.monotonic() - self._said > _SAY_EVERY:
-            self._said = time.monotonic()
-            self._notify(text)
+    def _say(self, what: str, since: float, more: str) -> None:
+        """Say once what is waited for, as soon as it is more than a moment."""
+        if self._said != what and time.monotonic() - since > _SAY_AFTER:
+            self._said = what
+            self._notify(f"waiting for {what} at {self._address} ({more})")
 
 
 def _distributed() -> Any:
@@ -212,6 +223,25 @@ def _checked(address: str) -> dict[str, Any]:
             "or its file"
         )
     return {"address": address}
+
+
+def _knock(target: dict[str, Any], patience: float) -> None:
+    """See whether anybody listens where a scheduler should.
+
+    Raises
+    ------
+    OSError, ValueError
+        If nobody does, or a scheduler's file does not say where.
+    """
+    address = target.get("address")
+    if address is None:
+        address = json.loads(Path(target["scheduler_file"]).read_bytes()).get("address", "")
+    if not isinstance(address, str):
+        return  # A cluster of this process.
+    found = re.fullmatch(r"(?:(?:tcp|tls|ws|wss)://)?\[?([\w.\-:]+?)\]?:([0-9]{1,5})", address)
+    if found is not None:
+        with socket.create_connection((found[1], int(found[2])), patience):
+            pass
 
 
 @contextlib.contextmanager

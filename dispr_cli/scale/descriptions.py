@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import FOREGROUND
 from dispr_cli.diffusion.trust import Trust
 from dispr_cli.errors import CellError
 from dispr_cli.inputs.cell import Cell
-from dispr_cli.volumes.layout import FOREGROUND
 from dispr_cli.volumes.rows import CellRow
 
 Area = Callable[[NDArray[np.uint8]], float]

@@ -46,6 +46,11 @@ class Part:
         """Whether this part is the whole run."""
         return self.count == 1
 
+    @property
+    def is_assumed(self) -> bool:
+        """Whether nobody asked for it: the numbers of a job array did."""
+        return not self.is_whole and self.origin == _TASK
+
     def shards_of(self, num_shards: int) -> range:
         """Return the shards this part owns; every shard has one owner.
 
@@ -70,6 +75,12 @@ def choose_part(option: str | None, environment: Mapping[str, str]) -> Part:
         ``i/N`` as given to ``--part``; it wins.
     environment
         Where a task of a SLURM job array finds its number and their count.
+
+    Returns
+    -------
+    Part
+        Everything where neither says anything. An array's task is taken to be one of a run that all of them
+        share, which an array with an input for each task is not: whoever takes it so has to say it.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from dispr_cli.errors import DisprError
 from dispr_cli.inputs.fields import FieldCache
 from dispr_cli.inputs.plan import CellRef
 from dispr_cli.method import Method
-from dispr_cli.scale.run import run_configuration
+from dispr_cli.scale.run import run_configuration, take_precision
 from dispr_cli.scale.shards import Job, ShardWriter, Silence, reconstruct_shard
 from dispr_cli.threads import available_cores
 from dispr_cli.volumes.attributes import json_dict
@@ -104,6 +104,7 @@ def do_shard(task: ShardTask) -> ShardReport:
         method = _method(task.load)
         _set_threads(task)
         store = open_store(task.store)
+        take_precision(method, store.configuration)
         _check_same(store, method, task.job)
         recorder = _Recorder()
         with ShardWriter(store, task.job.area, trust_of(method)) as writer:

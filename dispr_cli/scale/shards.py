@@ -9,13 +9,13 @@ shares the shards out (this process, parts, a cluster) uses what stands here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,15 @@ from dispr_cli.inputs.fields import FieldCache
 from dispr_cli.inputs.plan import CellRef, read_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.method import Method
+from dispr_cli.ordered_work import batched
 from dispr_cli.scale.descriptions import Area, described
+from dispr_cli.scale.file_names import named_from, source_folder
 from dispr_cli.scale.heap import return_free_memory, share_arenas
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.draft import ShardDraft
 from dispr_cli.volumes.rows import DONE, FAILED, CellRow
 from dispr_cli.volumes.store import VolumeStore
 
-Item = TypeVar("Item")
 _MOST_WAITING = 1
 """Batch of cells, or shard, that waits to be compressed or written while the network works on the next."""
 
@@ -75,6 +76,8 @@ class Job:
         Try again the cells that failed in an earlier run.
     area
         Measures the surface of one volume in squares of a voxel's side; picklable. None leaves it out.
+    source
+        The folder, manifest or file of the run, from which the table names images; None: from the root.
     """
 
     inputs: InputSettings
@@ -82,6 +85,7 @@ class Job:
     cells_at_once: int
     retry_failed: bool = False
     area: Area | None = None
+    source: Path | None = None
 
 
 def reconstruct_shards(
@@ -135,7 +139,7 @@ def reconstruct_shard(
     fields
         Images that were decoded for other shards: one with thousands of cells is in many of them.
     """
-    draft = store.draft(shard)
+    draft, folder = store.draft(shard), source_folder(job.source)
     draft.stamps = [ref.stamp for ref in refs]
     pending = [place for place, row in enumerate(draft.rows) if _is_open(row, job.retry_failed)]
     try:
@@ -145,9 +149,8 @@ def reconstruct_shard(
             if good:
                 drawn = method.reconstruct([cell for _, cell in good], store.num_samples, job.seed)
                 shapes = dict(zip((place for place, _ in good), drawn, strict=True))
-            writer.put(
-                draft, [(place, _row(refs[place], cell), cell, shapes.get(place)) for place, cell in batch]
-            )
+            rows = [(place, _row(refs[place], cell, folder), cell) for place, cell in batch]
+            writer.put(draft, [(place, row, cell, shapes.get(place)) for place, row, cell in rows])
             failed = [(refs[place].name, str(cell)) for place, cell in batch if not isinstance(cell, Cell)]
             events.reconstructed(len(good), failed)
     finally:
@@ -160,10 +163,10 @@ def _is_open(row: CellRow, retry_failed: bool) -> bool:
     return not row.is_done and (retry_failed or not row.is_failed)
 
 
-def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
+def _row(ref: CellRef, cell: Cell | CellError, folder: Path | None) -> CellRow:
     row = CellRow(
         name=ref.name,
-        source=str(ref.image),
+        source=named_from(folder, ref.image),
         label=ref.label,
         bounding_box=ref.bounding_box,
         touches_border=ref.touches_border,
@@ -238,10 +241,3 @@ class ShardWriter:
                     self._wait()
         finally:
             self._pool.shutdown()
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield the items in lists of so many; the last may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -160,8 +160,8 @@ def _repeated(one: CellScores, count: int) -> CellScores:
     """Return the scores of `count` samples that are all like the one that was measured.
 
     Nothing of the set's scores depends on their number: the spread that CRPS, GED² and the fair Brier score
-    subtract is 0. Only the overlap between samples, which one sample has not, is 1, and every vote is
-    unanimous.
+    subtract is 0. Two things differ: the overlap between samples, which is undefined for one sample, is 1;
+    and every voxel has the votes of all samples or of none.
     """
     ends = np.zeros((2, count + 1), np.int64)
     ends[:, [0, -1]] = one.reliability.voxels, one.reliability.hits

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from dispr_cli.durable import explained, replace_bytes, replaced
 from dispr_cli.report.score_tables import WordTable
 from dispr_cli.shape.comparison import Calibration, MethodSummary
 from dispr_cli.shape.measures import CellScores
 from dispr_cli.shape.statistics import Comparison
-from dispr_cli.volumes.durable import explained, replace_bytes, replaced
 from dispr_cli.volumes.formulas import guarded
 
 SCORES, SUMMARY, TABLES = "scores.csv", "summary.json", "tables.md"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dispr_cli.config import FOREGROUND
 from dispr_cli.errors import CellError, ConfigError, DisprError, StoreError
 from dispr_cli.inputs.images import read_header
 from dispr_cli.inputs.settings import InputSettings
@@ -24,7 +25,7 @@ from dispr_cli.inputs.truth_grid import (
     place_truth,
     refuse_ambiguous,
 )
-from dispr_cli.volumes.attributes import is_dispr_store
+from dispr_cli.volumes.attributes import may_be_store
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import open_store
 
@@ -90,7 +91,7 @@ class StoreTruths:
         """Read a cell's only sample."""
         index = self._indices[cell]
         occupancy = self._store.read(index, 0)
-        if not (occupancy > 127).any():
+        if not (occupancy >= FOREGROUND).any():
             raise CellError(f"{self.source}: the ground truth of cell {cell!r} is empty.")
         size = self._store.cells[index].voxel_size_um or self._store.voxel_size_um
         sides = self._voxel_size_um or (None if size is None else (size,) * 3)
@@ -116,7 +117,7 @@ def open_truths(source: Path, voxel_size_um: tuple[float, float, float] | None =
     """
     if voxel_size_um is not None and not all(0 < side < float("inf") for side in voxel_size_um):
         raise ConfigError(f"--truth-voxel-size is {voxel_size_um}: expected three lengths in um (z, y, x)")
-    if is_dispr_store(source) or source.suffix == ".zarr":
+    if may_be_store(source):
         return StoreTruths(source, voxel_size_um)
     return FolderTruths(source, voxel_size_um)
 
@@ -175,7 +176,7 @@ def truth_on_grid(
         occupancy, beyond = onto_grid(truth, placement)
         if beyond > MOST_BEYOND:
             notes.append(f"{beyond:.0%} of the ground truth lies beyond the grid and is not compared")
-    parts = int(ndimage.label(occupancy > 127, _CORNERS_TOO)[1])
+    parts = int(ndimage.label(occupancy >= FOREGROUND, _CORNERS_TOO)[1])
     if parts > 1:
         notes.append(f"the ground truth consists of {parts} parts that do not touch; all are measured")
     return GridTruth(occupancy, tuple(notes))

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dispr_cli.config import FOREGROUND
 from dispr_cli.shape.compiled import COMPILED
 
 CRUMB = 0.02
@@ -23,7 +24,8 @@ def remove_crumbs(occupancy: NDArray[np.uint8]) -> None:
     Parameters
     ----------
     occupancy
-        (D, H, W); inside above 127. Pieces are apart where no two voxels share a face.
+        (D, H, W); inside from :data:`~dispr_cli.config.FOREGROUND` on. Pieces are apart where no two voxels
+        share a face.
     """
     _remove(occupancy, CRUMB)
 
@@ -72,7 +74,7 @@ def _runs(
             rows[z * height + y] = count
             before = False
             for x in range(width):
-                inside = occupancy[z, y, x] > 127
+                inside = occupancy[z, y, x] >= FOREGROUND
                 if inside != before:
                     if inside:
                         starts[count] = x
@@ -124,7 +126,7 @@ def _empty(occupancy: NDArray[np.uint8], crumbs: NDArray[np.bool_]) -> None:
     for z in range(depth):
         for y in range(height):
             for x in range(width):
-                if occupancy[z, y, x] == 0 or occupancy[z, y, x] > 127:
+                if occupancy[z, y, x] == 0 or occupancy[z, y, x] >= FOREGROUND:
                     continue
                 by_crumb, by_piece = False, False
                 for k in range(max(z - 1, 0), min(z + 2, depth)):
@@ -132,7 +134,7 @@ def _empty(occupancy: NDArray[np.uint8], crumbs: NDArray[np.bool_]) -> None:
                         for i in range(max(x - 1, 0), min(x + 2, width)):
                             if crumbs[k, j, i]:
                                 by_crumb = True
-                            elif occupancy[k, j, i] > 127:
+                            elif occupancy[k, j, i] >= FOREGROUND:
                                 by_piece = True
                 if by_crumb and not by_piece:
                     emptied[z, y, x] = True

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import SURFACE_LEVEL
 from dispr_cli.errors import CellError
 from dispr_cli.shape.calibration import VoxelReliability, voxel_reliability
 from dispr_cli.shape.curvature import gaussian_curvature, mean_curvature
@@ -29,7 +30,7 @@ from dispr_cli.shape.roughness import boundary_voxels, gaussian_roughness, humph
 from dispr_cli.shape.samples import energy_distance_of, fair_crps, medoid, overlap_matrix, voxel_vote
 from dispr_cli.shape.surface_distance import surface_distances
 from dispr_cli.shape.tangent_sphere import tangent_sphere_radius
-from dispr_cli.shape.threshold import GREY_LEVEL, foreground, otsu_threshold
+from dispr_cli.shape.threshold import foreground, otsu_threshold
 
 CURVATURE_RADIUS_VOXELS = 2.0
 """Radius of the curvature measures, in voxels (the cube root of a voxel's volume)."""
@@ -106,7 +107,7 @@ def measure_volume(
     volume: NDArray[Any],
     voxel_size: VoxelSize = UNIT_VOXEL,
     *,
-    threshold: float | str = GREY_LEVEL,
+    threshold: float | str = SURFACE_LEVEL,
     binary: bool = False,
     tangent_sphere: bool = True,
 ) -> MeasuredVolume:
@@ -200,7 +201,7 @@ def measure_cell(
     samples: Sequence[NDArray[Any]],
     voxel_size: VoxelSize = UNIT_VOXEL,
     *,
-    threshold: float | str = GREY_LEVEL,
+    threshold: float | str = SURFACE_LEVEL,
     binary: bool = False,
     tangent_sphere: bool = True,
     threads: int = 1,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import SURFACE_LEVEL
 from dispr_cli.errors import ConfigError
 from dispr_cli.shape.connectivity import (
     divergence_volume,
@@ -18,7 +19,7 @@ from dispr_cli.shape.connectivity import (
     vertex_defects,
 )
 from dispr_cli.shape.face_tree import FaceTree, curve_order, face_tree
-from dispr_cli.shape.threshold import GREY_LEVEL, as_grey
+from dispr_cli.shape.threshold import as_grey
 
 VoxelSize = tuple[float, float, float]
 """Voxel sides (z, y, x), in micrometres (or any unit of length: results are in that unit)."""
@@ -101,7 +102,7 @@ def surface_mesh(
     volume: NDArray[Any],
     voxel_size: VoxelSize = UNIT_VOXEL,
     *,
-    level: float = GREY_LEVEL,
+    level: float = SURFACE_LEVEL,
     closed: bool = True,
 ) -> Mesh:
     """Lay triangles where the occupancy crosses a level (marching cubes, Lewiner 2003, as scikit-image).

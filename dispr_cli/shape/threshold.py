@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import SURFACE_LEVEL
 from dispr_cli.errors import CellError
-
-GREY_LEVEL = 127.5
-"""The border of a cell in grey values of [0, 255]; an occupancy of one half."""
 
 
 def as_grey(volume: NDArray[Any]) -> NDArray[np.float32]:
@@ -45,7 +43,7 @@ def as_grey(volume: NDArray[Any]) -> NDArray[np.float32]:
     return volume.astype(np.float32) * np.float32(255)
 
 
-def foreground(volume: NDArray[Any], threshold: float = GREY_LEVEL) -> NDArray[np.bool_]:
+def foreground(volume: NDArray[Any], threshold: float = SURFACE_LEVEL) -> NDArray[np.bool_]:
     """Mark the voxels above a threshold in grey values.
 
     Parameters

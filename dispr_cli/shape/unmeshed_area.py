@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dispr_cli.config import FOREGROUND, SURFACE_LEVEL
 from dispr_cli.errors import CellError
 from dispr_cli.shape.compiled import COMPILED
 
@@ -115,7 +116,7 @@ def _sum_of_areas(
                 # The four corners at x were those at x + 1 of the cube before.
                 case = case >> 1 & 0b01010101
                 for side in range(4):
-                    if grey[z + (side >> 1), y + (side & 1), x + 1] > 127:
+                    if grey[z + (side >> 1), y + (side & 1), x + 1] >= FOREGROUND:
                         case |= 2 << 2 * side
                 if case in (0, 255):
                     continue
@@ -124,7 +125,7 @@ def _sum_of_areas(
                 for edge in range(12):
                     a, b = edges[edge, 0], edges[edge, 1]
                     if (case >> a & 1) != (case >> b & 1):
-                        share = (127.5 - values[a]) / (values[b] - values[a])
+                        share = (SURFACE_LEVEL - values[a]) / (values[b] - values[a])
                         for axis in range(3):
                             bit = 2 - axis
                             points[edge, axis] = (a >> bit & 1) + share * ((b >> bit & 1) - (a >> bit & 1))

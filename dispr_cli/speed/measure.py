@@ -98,9 +98,8 @@ def _threads(settings: BenchSettings) -> int:
 
 def _method(settings: BenchSettings) -> DiffusionMethod:
     torch.set_num_threads(_threads(settings))
-    run = ReconstructConfig(
-        device=settings.device, precision=settings.precision, batch_size=settings.batch_size
-    )
-    method = load_denoiser(settings.weights, SamplerConfig(settings.sampler, settings.steps), run)
+    run = ReconstructConfig(device=settings.device, precision=settings.precision)
+    sampler = SamplerConfig(settings.sampler, settings.steps)
+    method = load_denoiser(settings.weights, sampler, device=run.device, precision=run.precision)
     method.micro_batch = settings.batch_size or method.micro_batch
     return method

@@ -24,7 +24,7 @@ class BenchSettings:
     sampler, steps
         How samples are drawn.
     batch_size
-        Volumes in a call of the denoiser; 0 for the device's own.
+        Volumes in one call of the network; 0 for the device's own.
     device, precision
         As in :class:`dispr_cli.config.ReconstructConfig`.
     threads

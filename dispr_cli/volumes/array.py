@@ -77,8 +77,8 @@ def read_volumes(array: Any, cells: slice, sample: int | None, origin: Path) -> 
         chosen = array[cells] if sample is None else array[cells, sample]
     except Exception as error:  # zarr and its codecs report damage through many kinds of error
         raise StoreError(
-            f"{origin}: the shard is damaged ({error}). Delete this file and run the same command again: "
-            "only its cells are computed anew."
+            f"{origin}: the shard is damaged ({error}). Delete this file and give the run's "
+            "dispr reconstruct command again: only its cells are computed anew."
         ) from error
     return cast("NDArray[np.uint8]", chosen)
 

@@ -87,6 +87,11 @@ def is_dispr_store(folder: Path) -> bool:
         return False
 
 
+def may_be_store(path: Path) -> bool:
+    """Whether a path is to be opened as a store, by what it holds or its name: opening says what is wrong."""
+    return _file(path).is_file() or path.suffix == ".zarr"
+
+
 def json_dict(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings as they look after JSON: tuples become lists, paths and the like text."""
     plain: dict[str, Any] = json.loads(json.dumps(settings, default=str))

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dispr_cli.durable import explained, partial_path, remove_partial_files
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.array import create_array
 from dispr_cli.volumes.attributes import StoreAttributes, is_dispr_store, json_dict, read_attributes
 from dispr_cli.volumes.differences import cell_differences, setting_differences
-from dispr_cli.volumes.durable import explained, partial_path, remove_partial_files
 from dispr_cli.volumes.layout import ROWS, ShardGrid, cells_per_shard
-from dispr_cli.volumes.names import Names, digest, write_names
+from dispr_cli.volumes.names import Names, digest, mend_names, write_names
 from dispr_cli.volumes.store import VolumeStore, open_store
 
 _MOST_DIFFERENCES = 12
@@ -131,14 +131,24 @@ def _resume(path: Path, wanted: StoreAttributes, cells: Collection[str]) -> Volu
     stored = read_attributes(path)
     found = [*setting_differences(_compared(stored), _compared(wanted))]
     if stored.cells_sha256 != digest(cells):
-        found.append(cell_differences(Names(path, stored.grid), cells))
+        names = Names(path, stored.grid)
+        if not found and set(names) < set(cells):
+            raise StoreError(
+                f"{path} holds {stored.grid.num_cells} of the {len(cells)} cells of this source, and a store "
+                f"does not grow ({cell_differences(names, cells)}). Keep it, and reconstruct the new cells "
+                "into a store of their own, from a folder or a manifest (a CSV with columns image and mask) "
+                "of their images; or choose another output for all cells."
+            )
+        found.append(cell_differences(names, cells))
     if found:
         shown = "; ".join(found[:_MOST_DIFFERENCES])
         more = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
         raise StoreError(
             f"{path} was made by another run: {shown}{more}. Run with the same settings and cells to "
-            "continue it, choose another output, or start anew with --overwrite."
+            "continue it, choose another output, or start anew: with --overwrite, or where the run is in "
+            "parts by removing the store once."
         )
+    mend_names(path, cells, stored.grid, stored.cells_sha256)
     return open_store(path)
 
 

@@ -5,6 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+OPTIONS = {
+    "method": "--method",
+    "weights_sha256": "--weights",
+    "sampler": "--sampler",
+    "num_steps": "--steps",
+    "num_samples": "--samples",
+    "balance": "--independent",
+    "spread": "--spread",
+    "precision": "--precision",
+    "seed": "--seed",
+    "inputs.pixel_size_um": "--pixel-size",
+}
+"""Which option decides a setting, where the names do not tell."""
+
 _MOST_NAMED = 3
 _ABSENT = object()
 
@@ -16,7 +30,8 @@ def setting_differences(stored: Any, wanted: Any, name: str = "") -> Iterator[st
             dotted = f"{name}.{key}" if name else str(key)
             yield from setting_differences(stored.get(key, _ABSENT), wanted.get(key, _ABSENT), dotted)
     elif stored != wanted:
-        yield f"{name}: {_shown(stored)} in the store, {_shown(wanted)} now"
+        option = f" ({OPTIONS[name]})" if name in OPTIONS else ""
+        yield f"{name}: {_shown(stored)} in the store, {_shown(wanted)} now{option}"
 
 
 def cell_differences(stored: Iterable[str], wanted: Iterable[str]) -> str:

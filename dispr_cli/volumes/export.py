@@ -15,10 +15,10 @@ from trimesh.exchange.gltf import export_glb
 from trimesh.exchange.ply import export_ply
 from trimesh.exchange.stl import export_stl
 
+from dispr_cli.config import FOREGROUND
+from dispr_cli.durable import explained, replace_bytes
 from dispr_cli.errors import ConfigError, StoreError
-from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.volumes.file_names import safe_file_name
-from dispr_cli.volumes.layout import FOREGROUND
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import VolumeStore
 from dispr_cli.volumes.surface import surface_mesh

@@ -8,7 +8,7 @@
       cells.csv            the table for people, assembled from the row files
       dispr_rows/
         names.jsonl        the name of every cell, one JSON string per line
-        names.offsets      where each shard's names begin in that file
+        names.offsets      where each shard's names begin in that file; counted anew where it is lost
         000012.json        the finished rows of shard 12 and the checksums of both; it makes the shard count
         000012.stamps      names, sizes and times of the files its cells were read from, hashed; may be lost
 """
@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from dispr_cli.config import GRID
-
-FOREGROUND = 128
-"""The smallest value that counts as inside the cell; the surface lies at 127.5."""
 
 AXES = ("t", "c", "z", "y", "x")
 """Cell, sample and space; t and c because both OME validators accept no other 5D image."""

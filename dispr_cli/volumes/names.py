@@ -6,18 +6,25 @@ import hashlib
 import json
 import mmap
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.durable import replace_bytes, replaced
 from dispr_cli.errors import StoreError
-from dispr_cli.volumes.durable import replaced
 from dispr_cli.volumes.layout import ROWS, ShardGrid
 
 NAMES = "names.jsonl"
 OFFSETS = "names.offsets"
+REMEDY = (
+    "Give the dispr reconstruct command of the run again, which writes the list anew, or restore the file"
+)
+"""What to do about a list of names that is lost: a run knows its cells."""
 
 
 def write_names(store: Path, names: Iterable[str], grid: ShardGrid) -> str:
@@ -59,6 +66,21 @@ def write_names(store: Path, names: Iterable[str], grid: ShardGrid) -> str:
     return whole.hexdigest()
 
 
+def mend_names(store: Path, names: Iterable[str], grid: ShardGrid, sha256: str) -> None:
+    """Write the list anew where it is not what it was; on media that only can be read nothing happens.
+
+    Parameters
+    ----------
+    names
+        Of all cells, with the digest `sha256`.
+    """
+    found = Names(store, grid)
+    with suppress(OSError):
+        if not found.is_list(sha256):
+            write_names(store, names, grid)
+        found.mend_offsets()
+
+
 def digest(names: Iterable[str]) -> str:
     """Return the SHA-256 of a list of names, order included."""
     whole = hashlib.sha256()
@@ -91,16 +113,14 @@ class Names:
             If the list of names is missing or damaged.
         """
         expected = len(self.grid.cells_of(shard))
+        with suppress(OSError, ValueError):
+            return self._between(*self._written_offsets(shard), expected)
+        # The offsets only save time: where they are lost, lines are counted.
         try:
-            start, end = self._offsets(shard)
-            with self._file.open("rb") as file:
-                file.seek(start)
-                names = [json.loads(line) for line in file.read(end - start).splitlines()]
+            start, end = self._counted_offsets()[shard : shard + 2].tolist()
+            return self._between(start, end, expected)
         except (OSError, ValueError) as error:
             raise self._damaged(str(error)) from error
-        if len(names) != expected or not all(isinstance(name, str) for name in names):
-            raise self._damaged(f"shard {shard} has {len(names)} names instead of {expected}")
-        return names
 
     def index(self, name: str) -> int | None:
         """Return the index of the cell called `name`, or None if there is none.
@@ -119,7 +139,7 @@ class Names:
                 position = 0 if content[: len(line)] == line else content.find(b"\n" + line) + 1
                 if position == 0 and content[: len(line)] != line:
                     return None
-                shard, start = self._shard_at(position)
+                shard, start = self._shard_at(position, content)
                 return shard * self.grid.shard_cells + content[start:position].count(b"\n")
         except (OSError, ValueError) as error:
             raise self._damaged(str(error)) from error
@@ -128,26 +148,96 @@ class Names:
         for shard in range(self.grid.num_shards):
             yield from self.of_shard(shard)
 
+    def is_list(self, sha256: str) -> bool:
+        """Whether the list on the disk has this digest; see :func:`digest`."""
+        try:
+            with self._file.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except FileNotFoundError:
+            return False
+
+    def has_offsets(self) -> bool:
+        """Whether the offsets on the disk are those of the list.
+
+        Raises
+        ------
+        OSError, ValueError
+            If the list is missing or has another number of names.
+        """
+        try:
+            return self._offsets_file.read_bytes() == self._counted_offsets().tobytes()
+        except FileNotFoundError:
+            self._file.stat()
+            return False
+
+    def mend_offsets(self) -> None:
+        """Write the offsets anew where they are not those of the list, which must be sound.
+
+        Raises
+        ------
+        OSError
+            As the operating system gives it.
+        """
+        with suppress(ValueError):
+            if not self.has_offsets():
+                replace_bytes(self._offsets_file, self._counted_offsets().tobytes())
+
     @property
     def _file(self) -> Path:
         return self.store / ROWS / NAMES
 
-    def _offsets(self, shard: int) -> tuple[int, int]:
-        pair = np.fromfile(self.store / ROWS / OFFSETS, "<u8", count=2, offset=8 * shard)
+    @property
+    def _offsets_file(self) -> Path:
+        return self.store / ROWS / OFFSETS
+
+    def _between(self, start: int, end: int, expected: int) -> list[str]:
+        with self._file.open("rb") as file:
+            file.seek(start)
+            names = [json.loads(line) for line in file.read(end - start).splitlines()]
+        if len(names) != expected or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"a shard has {len(names)} names instead of {expected}")
+        return names
+
+    def _written_offsets(self, shard: int) -> tuple[int, int]:
+        pair = np.fromfile(self._offsets_file, "<u8", count=2, offset=8 * shard)
         if len(pair) != 2 or pair[1] < pair[0] or pair[1] > self._file.stat().st_size:
             raise ValueError(f"{OFFSETS} is damaged")
         return int(pair[0]), int(pair[1])
 
-    def _shard_at(self, position: int) -> tuple[int, int]:
-        offsets = np.fromfile(self.store / ROWS / OFFSETS, "<u8")
-        shard = int(np.searchsorted(offsets, position, side="right")) - 1
-        return shard, int(offsets[shard])
+    def _counted_offsets(self) -> NDArray[np.uint64]:
+        found = self._file.stat()
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+        return _counted_offsets(self._file, stamp, self.grid)
+
+    def _shard_at(self, position: int, content: mmap.mmap) -> tuple[int, int]:
+        """Return the shard whose names a position lies in, and where they begin."""
+        with suppress(OSError, ValueError):
+            shard, start = _place(np.fromfile(self._offsets_file, "<u8"), position)
+            if start == 0 or content[start - 1 : start] == b"\n":
+                return shard, start
+        return _place(self._counted_offsets(), position)
 
     def _damaged(self, found: str) -> StoreError:
         return StoreError(
-            f"{self._file}: the list of cells of this store is missing or damaged ({found}). "
-            "Reconstruct into a new store, or anew with --overwrite."
+            f"{self._file}: the list of cells of this store is missing or damaged ({found}). {REMEDY}."
         )
+
+
+def _place(offsets: NDArray[np.uint64], position: int) -> tuple[int, int]:
+    if not len(offsets) or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any() or offsets[-1] <= position:
+        raise ValueError(f"{OFFSETS} is damaged")
+    shard = int(np.searchsorted(offsets, position, side="right")) - 1
+    return shard, int(offsets[shard])
+
+
+@lru_cache(maxsize=4)
+def _counted_offsets(file: Path, stamp: tuple[int, ...], grid: ShardGrid) -> NDArray[np.uint64]:
+    """Count where each shard's names begin, and where the last end; kept while the file stays as it is."""
+    with file.open("rb") as lines:
+        ends = np.fromiter(accumulate(map(len, lines), initial=0), "<u8")
+    if len(ends) != grid.num_cells + 1:
+        raise ValueError(f"{len(ends) - 1} names for {grid.num_cells} cells")
+    return np.append(ends[: -1 : grid.shard_cells], ends[-1:])
 
 
 def _line(name: str) -> bytes:

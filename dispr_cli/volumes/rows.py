@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.volumes.durable import replace_bytes
-from dispr_cli.volumes.layout import FOREGROUND
+from dispr_cli.config import FOREGROUND
+from dispr_cli.durable import replace_bytes
 from dispr_cli.volumes.seal import is_intact, is_sealed, seal
 
 DONE = "done"
@@ -46,7 +46,7 @@ class CellRow:
     name
         The cell's name, unique within the store.
     source
-        The file that the cell was cut from.
+        The file that the cell was cut from, named from the folder of the run's source; absolute if elsewhere.
     label
         Its value in a label image; None where the mask holds one cell.
     bounding_box

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from dispr_cli.volumes.durable import replace_bytes
+from dispr_cli.durable import replace_bytes
 from dispr_cli.volumes.layout import stamp_file
 
 

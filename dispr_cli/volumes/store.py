@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.array import open_array, read_volumes
 from dispr_cli.volumes.attributes import read_attributes
 from dispr_cli.volumes.cells import CellTable, Progress
 from dispr_cli.volumes.draft import ShardDraft
-from dispr_cli.volumes.durable import DISK_FULL, explained, remove_partial_files, replace_bytes
 from dispr_cli.volumes.layout import ROWS, TABLE, ShardGrid, row_file, shard_file
 from dispr_cli.volumes.rows import CellRow, write_rows
 from dispr_cli.volumes.stamps import write_stamps
@@ -115,8 +115,8 @@ class VolumeStore:
         """Write one shard and then the row file that makes it count.
 
         Cells that are still pending keep what is finished of a shard when a run is interrupted: :meth:`draft`
-        gives it back, and the shard stays among :meth:`pending_shards`. They never take the place of rows
-        of which another process has finished more meanwhile.
+        gives it back, and the shard stays among :meth:`pending_shards`. Nothing is written if another process
+        has meanwhile finished more cells of this shard than the draft holds.
 
         Raises
         ------
@@ -167,6 +167,7 @@ class VolumeStore:
             If the table cannot be written.
         """
         with explained(self.path / TABLE, "write the table of cells"):
+            self.cells.names.mend_offsets()
             for folder in (self.path, self.path / ROWS):
                 remove_partial_files(folder)
             # Another process may have been killed while it created this store and lost the race for its name.

@@ -7,7 +7,7 @@ import trimesh
 from numpy.typing import NDArray
 from skimage.measure import marching_cubes
 
-SURFACE_LEVEL = 127.5
+from dispr_cli.config import SURFACE_LEVEL
 
 
 def surface_mesh(volume: NDArray[np.uint8], voxel_size_um: float | None) -> trimesh.Trimesh:

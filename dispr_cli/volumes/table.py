@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dispr_cli.durable import replaced
 from dispr_cli.errors import StoreError
 from dispr_cli.volumes.cells import CellTable, Progress
-from dispr_cli.volumes.durable import replaced
 from dispr_cli.volumes.formulas import guarded, unguarded
 from dispr_cli.volumes.rows import CellRow, Scalar
 

@@ -12,16 +12,18 @@ from dispr_cli.errors import StoreError
 from dispr_cli.volumes.array import metadata_differences, open_array
 from dispr_cli.volumes.attributes import read_attributes
 from dispr_cli.volumes.cells import CellTable, Progress
-from dispr_cli.volumes.layout import ARRAY, TABLE, ome_attributes, row_file, shard_file
-from dispr_cli.volumes.names import NAMES, digest
+from dispr_cli.volumes.layout import ARRAY, ROWS, TABLE, ome_attributes, row_file, shard_file
+from dispr_cli.volumes.names import NAMES, OFFSETS, REMEDY
 from dispr_cli.volumes.rows import CellRow, ShardRows, measured, read_rows
 from dispr_cli.volumes.seal import is_sealed
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.table import matches_table
 
-_REDO = "Delete this file and run the same command again: only its cells are computed anew"
+_REDO = (
+    "Delete this file and give the run's dispr reconstruct command again: only its cells are computed anew"
+)
 _ANEW = "Restore the file from a copy, or reconstruct into a new store"
-_MERGE = "Run dispr merge-tables"
+_MERGE = "Run dispr merge-tables, which writes this file anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Verification:
 
     Attributes
     ----------
-    num_shards, shards_checked
-        Shards of the store, and those that were there and read whole.
+    num_shards, shards_checked, shards_damaged
+        Shards of the store, those that were there and read whole, and those that were there and are not.
     progress
         Cells done, failed and pending; None if the store could not be opened.
     damages
@@ -64,6 +66,7 @@ class Verification:
 
     num_shards: int = 0
     shards_checked: int = 0
+    shards_damaged: int = 0
     progress: Progress | None = None
     damages: list[Damage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -94,16 +97,22 @@ def verify_store(path: Path, watch: Callable[[int, int], None] = lambda done, to
     result.damages += _of_attributes(path)
     result.damages += _of_array(store)
     result.notes += _of_early_versions(path)
-    names = _of_names(store)
-    if names or result.damages:
+    result.damages += _of_names(store)
+    if result.damages:
         # Without names and array no shard can be read.
-        result.damages += names
         return result
+    result.damages += _of_offsets(store)
     for shard in range(store.grid.num_shards):
-        _check_shard(store, shard, result)
+        before = len(result.damages)
+        was_there = _check_shard(store, shard, result)
+        sound = len(result.damages) == before
+        result.shards_checked += was_there and sound
+        result.shards_damaged += not sound
         watch(shard + 1, store.grid.num_shards)
     result.progress = store.progress()
-    result.damages += _of_table(store, result.progress)
+    if not result.shards_damaged:
+        # A table of damaged shards would say what they said, and be right.
+        result.damages += _of_table(store, result.progress)
     return result
 
 
@@ -139,35 +148,44 @@ def _of_array(store: VolumeStore) -> Iterator[Damage]:
         yield Damage(file, f"not as it was written: {', '.join(differences)}", _ANEW)
 
 
-def _of_names(store: VolumeStore) -> list[Damage]:
-    names = store.cells.names
+def _of_names(store: VolumeStore) -> Iterator[Damage]:
+    file = store.path / ROWS / NAMES
     try:
-        found = digest(names)
-    except StoreError as error:
-        return [Damage(row_file(store.path, 0).with_name(NAMES), str(error).rstrip("."), _ANEW)]
-    if found == store.cells_sha256:
-        return []
-    reason = "the list of cells does not match the digest in the attributes"
-    return [Damage(row_file(store.path, 0).with_name(NAMES), reason, _ANEW)]
+        if not store.cells.names.is_list(store.cells_sha256):
+            found = "does not match the digest in the attributes" if file.exists() else "is missing"
+            yield Damage(file, f"the list of cells {found}", REMEDY)
+    except OSError as error:
+        yield Damage(file, f"cannot be read: {error.strerror or error}", "Check the disk")
 
 
-def _check_shard(store: VolumeStore, shard: int, result: Verification) -> None:
+def _of_offsets(store: VolumeStore) -> Iterator[Damage]:
+    try:
+        if not store.cells.names.has_offsets():
+            yield Damage(store.path / ROWS / OFFSETS, f"is not what {NAMES} says, or is missing", _MERGE)
+    except (OSError, ValueError) as error:
+        yield Damage(
+            store.path / ROWS / OFFSETS, f"cannot be compared with {NAMES} ({error})", "Check the disk"
+        )
+
+
+def _check_shard(store: VolumeStore, shard: int, result: Verification) -> bool:
+    """Check a shard; whether it was there."""
     file = row_file(store.path, shard)
     try:
         if not file.exists():
-            return
+            return False
         found = read_rows(file, store.cells.names.of_shard(shard))
         if found is None:
             result.damages.append(
                 Damage(file, "does not match its checksum, or is not the table of these cells", _REDO)
             )
-            return
+            return True
         if not found.is_sealed:
             result.notes.append(f"{file} carries no checksum, as an early version wrote it")
         result.damages += _of_volumes(store, shard, found)
-        result.shards_checked += 1
     except OSError as error:
         result.damages.append(Damage(file, f"cannot be read: {error.strerror or error}", "Check the disk"))
+    return True
 
 
 def _of_volumes(store: VolumeStore, shard: int, found: ShardRows) -> list[Damage]:

@@ -69,25 +69,26 @@ def trained_networks(
     if not missing:
         return files
     from dispr_cli.diffusion.folder import read_training_cells
-    from dispr_cli.training import TRAINED
+    from dispr_cli.training import SETTINGS, TRAINED
     from dispr_cli.training_job import TrainingJob
 
+    values: dict[str, Any] = {"num_examples": config.num_examples, "seed": config.seed}
+    values |= {"device": machine.device, "precision": machine.precision}
+    start = None if init is None else str(init)
+    settings = SETTINGS["dispr"](values, start)
     cells = read_training_cells(
         data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
     )
     if init is not None and not config.never_seen:
         _refuse_known_cells(init, cells.select(np.flatnonzero(np.isin(cells.names, np.concatenate(folds)))))
-    values: dict[str, Any] = {"num_examples": config.num_examples, "seed": config.seed}
-    values |= {"device": machine.device, "precision": machine.precision}
     for fold in missing:
         events.message(f"Network {fold + 1} of {len(folds)}: never sees {len(folds[fold])} cells")
         held = np.isin(cells.names, folds[fold])
         learned, kept_out = cells.select(np.flatnonzero(~held)), cells.select(np.flatnonzero(held))
-        start = None if init is None else str(init)
         with events.training() as watcher:
             folder, known = data.name, config.never_seen
             TRAINED["dispr"](
-                TrainingJob(learned, kept_out, files[fold], values, start, folder, watcher, known)
+                TrainingJob(learned, kept_out, files[fold], settings, start, folder, watcher, known)
             )
     return files
 

@@ -25,7 +25,9 @@ import numpy as np
 from dispr_cli.classification.classify import classify_tables
 from dispr_cli.classification.labels import labels_from_names, read_labels
 from dispr_cli.classification.report import PAGE, TABLES, write_classification
-from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.classification.tables import check_classes
+from dispr_cli.config import SamplerConfig
+from dispr_cli.durable import explained, replace_bytes
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.inputs.plan import CellRef, Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
@@ -33,7 +35,6 @@ from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
 from dispr_cli.study.folds import assign_folds
-from dispr_cli.volumes.durable import explained, replace_bytes
 from dispr_cli.whole_study.networks import given_networks, trained_networks
 from dispr_cli.whole_study.settings import Machine, StudyConfig, StudyEvents
 
@@ -93,12 +94,10 @@ def run_study(
         )
     known = labels_from_names(cells) if labels is None else read_labels(labels)
     cells = [cell for cell in cells if cell in known]
+    given = given_networks(weights, cells) if weights else None
+    check_classes([known[cell] for cell in cells], str(data))
     folds = _open_record(out, plan, {cell: known[cell] for cell in cells}, config, inputs, weights, init)
-    networks = (
-        given_networks(weights, cells)
-        if weights
-        else trained_networks(data, out, folds, config, machine, init, events)
-    )
+    networks = given or trained_networks(data, out, folds, config, machine, init, events)
     tables = _measured(plan, out, networks, config, machine, inputs, events)
     if not (out / "classification" / PAGE).exists():
         events.message("Classes")
@@ -122,7 +121,7 @@ def _open_record(
     names = np.array(list(classes))
     folds = [sorted(names[fold_of == fold].tolist()) for fold in range(config.num_folds)]
     asked = {
-        "source": plan.source.name,
+        "source": plan.source.absolute().name,
         "settings": dataclasses.asdict(config),
         "inputs": dataclasses.asdict(inputs),
         "classes": dict(classes),
@@ -216,8 +215,13 @@ def _reconstruct(
 ) -> None:
     from dispr_cli.methods import load_denoiser
 
-    run = ReconstructConfig(num_samples, config.seed, 0, machine.device, machine.precision)
-    method = load_denoiser(weights, SamplerConfig(num_steps=config.num_steps), run, events.message)
+    method = load_denoiser(
+        weights,
+        SamplerConfig(num_steps=config.num_steps),
+        device=machine.device,
+        precision=machine.precision,
+        notify=events.message,
+    )
     with events.reconstruction() as watcher:
         reconstruct_to_store(
             plan,

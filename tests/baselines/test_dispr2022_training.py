@@ -15,8 +15,9 @@ from dispr_cli.baselines.dispr2022.training import Dispr2022Trainer, train_dispr
 from dispr_cli.baselines.dispr2022.weights import load_dispr2022
 from dispr_cli.diffusion.augmentation import Examples, Randomness
 from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.known_cells import NOTHING
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, state_file
+from dispr_cli.diffusion.resumable_run import Progress, Start, TrainingEvents, state_file
 from dispr_cli.diffusion.training_state import Origin
 from dispr_cli.errors import ConfigError, WeightsError
 from tests.baselines.tiny2022 import SIDE, TINY, make_network

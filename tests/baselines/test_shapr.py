@@ -17,7 +17,8 @@ from dispr_cli.baselines.shapr.network import Discriminator, ShapeNetwork
 from dispr_cli.baselines.shapr.settings import ShaprConfig
 from dispr_cli.baselines.shapr.training import ShaprTrainer, planes_of, train_shapr
 from dispr_cli.diffusion.dataset import TrainingCells, pack_cell
-from dispr_cli.diffusion.resumable_run import HeldOut, TrainingEvents
+from dispr_cli.diffusion.held_out_metrics import HeldOut
+from dispr_cli.diffusion.resumable_run import TrainingEvents
 from dispr_cli.diffusion.training_state import Origin
 from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.inputs.cell import Cell

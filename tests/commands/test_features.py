@@ -10,6 +10,7 @@ import pytest
 
 from dispr_cli.morphology import measure
 from dispr_cli.shape.features.registry import measure_shape
+from dispr_cli.volumes.store import open_store
 from tests.commands.in_process import dispr_here as dispr
 from tests.commands.test_reconstruct import ROOT, assert_told
 
@@ -41,6 +42,21 @@ def test_a_store_becomes_a_table(
     assert result.returncode in (0, 1), result.stderr
     found = json.loads(result.stdout)
     assert (found["shapes"], found["features"], found["table"]) == (14, 275, str(out))
+
+
+def test_cells_without_shapes_are_counted(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        measure, "measure_shape", lambda volume, _: measure_shape(volume[24:40, 16:48:2, 16:48:2])
+    )
+    store = tmp_path / "out.zarr"
+    command = ("reconstruct", phantom_folder, store, "--samples", 1, "--steps", 1, "--weights", tiny_weights)
+    assert dispr(*command, "--part", "1/2").returncode == 0
+    result = dispr("features", store, "--out", tmp_path / "features.csv")
+    assert result.returncode == 1, result.stderr
+    done = open_store(store).progress().done
+    assert f"{7 - done} cells of the store are not in the table" in result.stderr
 
 
 def test_bad_input_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +28,14 @@ def test_parts_fill_one_store_and_the_last_writes_the_table(
     assert "part 2/2, as --part says" in first.stderr
     assert "Other parts are pending" in first.stderr
     assert not (out / "cells.csv").exists()
+    assert "cells.csv" not in first.stdout
 
-    found = json.loads(dispr("status", out, "--json").stdout)
+    told = dispr("status", out, "--json")
+    assert (told.returncode, told.stderr) == (3, "")
+    found = json.loads(told.stdout)
     assert (found["done"], found["pending"], found["is_complete"]) == (3, 4, False)
     assert found["pending_shards"] == [0]
+    assert dispr("status", out).returncode == 3
     shown = dispr("status", out).stdout
     assert "cells:   3 done, 0 failed, 4 pending of 7" in shown
     assert "shards:  1 of 2 complete" in shown
@@ -42,6 +48,49 @@ def test_parts_fill_one_store_and_the_last_writes_the_table(
     assert json.loads(last.stdout)["part"] == "1/2"
     assert (out / "cells.csv").read_text().count(",done,") == 7
     assert json.loads(dispr("status", out, "--json").stdout)["is_complete"]
+    assert dispr("status", out).returncode == 0
+
+
+def test_a_part_that_a_job_array_decides_is_told_whatever_happens(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, all_cells = tmp_path / "out.zarr", tmp_path / "all.zarr"
+    for name, value in (("ID", "2"), ("COUNT", "2"), ("MIN", "1")):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    first = reconstruct(phantom_folder, out, tiny_weights, "--quiet")
+    assert first.returncode == 0, first.stderr
+    assert "SLURM_ARRAY_TASK_ID makes this part 2/2" in first.stderr
+    assert "--part 1/1 does all cells" in first.stderr
+    assert "Other parts are pending" in first.stderr.splitlines()[-1]
+    assert "cells.csv" not in first.stdout
+    again = reconstruct(phantom_folder, out, tiny_weights, "--json")
+    assert (again.returncode, json.loads(again.stdout)["table"]) == (0, None)
+    said = reconstruct(phantom_folder, all_cells, tiny_weights, "--part", "1/1")
+    assert (said.returncode, json.loads(dispr("status", all_cells, "--json").stdout)["done"]) == (0, 7)
+    assert "SLURM" not in said.stderr
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    last = reconstruct(phantom_folder, out, tiny_weights, "--quiet")
+    assert last.returncode == 0, last.stderr
+    assert f"table:   {out / 'cells.csv'}" in last.stdout
+
+
+@pytest.mark.parametrize("begun", ["fp32", "bf16"])
+@pytest.mark.parametrize("dask", [False, True])
+def test_auto_goes_on_in_the_precision_of_the_store(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path, begun: str, dask: bool
+) -> None:
+    """Machines of one cluster differ in the precision that suits them best."""
+    out, calm = tmp_path / "out.zarr", tmp_path / "calm.zarr"
+    assert reconstruct(phantom_folder, calm, tiny_weights, "--precision", begun).returncode == 0
+    reconstruct(phantom_folder, out, tiny_weights, "--part", "1/2", "--precision", begun)
+    other = {"fp32": "bf16", "bf16": "fp32"}[begun]
+    told = reconstruct(phantom_folder, out, tiny_weights, "--part", "2/2", "--precision", other)
+    assert_told(told, f"precision: '{begun}' in the store, '{other}' now (--precision)", "removing the store")
+    rest = reconstruct(
+        *(phantom_folder, out, tiny_weights), *(("--dask", "local:1") if dask else ("--part", "2/2"))
+    )
+    assert rest.returncode == 0, rest.stderr
+    assert (out / "cells.csv").read_bytes() == (calm / "cells.csv").read_bytes()
 
 
 def test_parts_may_not_overwrite(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
@@ -66,7 +115,8 @@ def test_verify_says_intact_or_names_the_file(
     content[99] ^= 4
     shard.write_bytes(content)
     damaged = dispr("verify", out)
-    assert_told(damaged, str(shard), "checksum", "run the same command again")
+    assert_told(damaged, str(shard), "checksum", "reconstruct command again")
+    assert "shards:  0 of 1 written and read whole, 1 damaged" in damaged.stdout
     assert damaged.stdout.splitlines()[-1] == f"damaged:  {out}"
     found = json.loads(dispr("verify", out, "--json").stdout)
     assert (found["is_intact"], len(found["damages"])) == (False, 1)
@@ -82,7 +132,13 @@ def test_verify_compares_the_weights(phantom_folder: Path, tiny_weights: Path, t
     reconstruct(phantom_folder, out, tiny_weights)
     other = tmp_path / "other.safetensors"
     other.write_bytes(tiny_weights.read_bytes() + b" ")
-    assert_told(dispr("verify", out, "--weights", other), "other.safetensors", "is not what made this store")
+    assert_told(
+        dispr("verify", out, "--weights", other),
+        "other.safetensors",
+        "is not what made this store",
+        "Differs",
+    )
+    assert dispr("verify", out, "--weights", other).stdout.splitlines()[-1] == f"intact:  {out}"
 
 
 def test_commands_on_what_is_no_store(tmp_path: Path) -> None:
@@ -104,6 +160,7 @@ def test_failed_cells_are_tried_again_on_request(
     out = tmp_path / "out.zarr"
     assert reconstruct(source, out, tiny_weights).returncode == 1
     assert image.name in dispr("status", out).stdout
+    assert dispr("status", out).returncode == 1
     image.write_bytes(content)
     assert reconstruct(source, out, tiny_weights).returncode == 1
     again = reconstruct(source, out, tiny_weights, "--retry-failed")
@@ -113,26 +170,43 @@ def test_failed_cells_are_tried_again_on_request(
     assert (out / "cells.csv").read_text() == (tmp_path / "calm.zarr" / "cells.csv").read_text()
 
 
-def test_the_job_script_is_bash_and_runs_its_part(tmp_path: Path) -> None:
-    name = "it's $(touch hacked) cells"
-    script = dispr("slurm", name, "out.zarr", "--parts", 4, "--gpus", 1, "--", "--samples", 3)
-    assert script.returncode == 0, script.stderr
-    assert "#SBATCH --array=1-4\n" in script.stdout
-    assert "#SBATCH --gres=gpu:1\n" in script.stdout
-    (tmp_path / "dispr").write_text('#!/bin/sh\nfor given; do printf "%s\\n" "$given"; done\n')
-    (tmp_path / "dispr").chmod(0o755)
-    (tmp_path / "job.sh").write_text(script.stdout)
-    environment = {
-        "PATH": f"{tmp_path}:/usr/bin:/bin",
-        "SLURM_ARRAY_TASK_ID": "3",
-        "SLURM_CPUS_PER_TASK": "2",
-    }
-    run = subprocess.run(
-        ["bash", "job.sh"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+def _run_script(script: str, folder: Path, **environment: str) -> Any:
+    (folder / "job.sh").write_text(script)
+    return subprocess.run(
+        ["bash", "job.sh"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    expected = ["reconstruct", name, "out.zarr", "--samples", "3", "--part", "3/4", "--threads", "2"]
-    assert run.stdout.splitlines() == expected
-    assert not (tmp_path / "hacked").exists()
+
+
+def test_the_job_script_is_bash_and_runs_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "a python"
+    program.write_text('#!/bin/sh\nfor given; do printf "%s\\n" "$given"; done\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    name = "it's $(touch hacked) cells"
+    options = ("--samples=3", "--weights", "w`touch hacked`", "-q")
+    script = dispr("slurm", name, "out.zarr", "--parts", 4, "--gpus", 1, "--memory", "8GB", "--", *options)
+    assert script.returncode == 0, script.stderr
+    assert "is not there" in script.stderr
+    for line in ("--array=1-4", "--gres=gpu:1", "--mem=8G"):
+        assert f"#SBATCH {line}\n" in script.stdout
+    run = _run_script(script.stdout, elsewhere, SLURM_ARRAY_TASK_ID="3", SLURM_CPUS_PER_TASK="2")
+    assert run.stdout.splitlines() == [
+        *("-m", "dispr_cli", "reconstruct", str(here / name), str(here / "out.zarr"), "--samples", "3"),
+        *("--weights", str(here / "w`touch hacked`"), "--quiet", "--part", "3/4", "--threads", "2"),
+    ]
+    assert not [*tmp_path.rglob("hacked")]
+    alone = _run_script(script.stdout, elsewhere)
+    assert alone.returncode != 0
+    assert "SLURM_ARRAY_TASK_ID: submit with sbatch" in alone.stderr
 
 
 @pytest.mark.parametrize(
@@ -143,8 +217,23 @@ def test_the_job_script_is_bash_and_runs_its_part(tmp_path: Path) -> None:
         (("--partition", "a b"), "--partition"),
         (("--job-name", "x\ny"), "--job-name"),
         (("--", "--part", "1/2"), "--part"),
+        (("--", "--part=1/2"), "--part"),
         (("--", "--overwrite"), "--overwrite"),
+        (("--", "--sampels", "3"), "--sampels"),
+        (("--", "--samples", "three"), "--samples"),
+        (("--", "--weights"), "--weights"),
+        (("--", "more.tif"), "one source"),
+        (("--memory", "8B"), "--memory"),
     ],
 )
 def test_job_scripts_that_make_no_sense(options: tuple[str, ...], word: str) -> None:
-    assert_told(dispr("slurm", "cells", "out.zarr", "--parts", 2, *options), word)
+    told = dispr("slurm", "cells", "out.zarr", "--parts", 2, *options)
+    assert_told(told, word)
+    assert told.stdout == ""
+
+
+@pytest.mark.parametrize("names", [("cells", "a\nrm -rf b"), ("a\rb", "out.zarr"), ("a\udcff", "out.zarr")])
+def test_no_name_ends_a_line_of_a_job_script(names: tuple[str, str]) -> None:
+    told = dispr("slurm", *names, "--parts", 2)
+    assert_told(told, "line breaks")
+    assert told.stdout == ""

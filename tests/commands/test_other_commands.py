@@ -96,7 +96,7 @@ def test_a_peer_is_trained_and_used_by_name(phantom_folder: Path, tmp_path: Path
     ("text", "words"),
     [
         ("colour = 3", ("no setting 'colour'", "learning_rate")),
-        ("batch_size = 'two'", ("setting batch_size", "whole number")),
+        ("batch_size = 'two'", ("batch_size is 'two'", "whole number")),
         ("batch_size = [", ("not valid TOML",)),
         ("batch_size = 0", ("batch_size is 0",)),
     ],

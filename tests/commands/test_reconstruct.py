@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from dispr_cli.config import QUALITIES, Quality, ReconstructConfig, SamplerConfig
+from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.quality import QUALITIES, Quality
 from dispr_cli.volumes.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -74,6 +75,52 @@ def test_a_failed_cell_ends_in_exit_code_one(
     assert "1 of 7 cells failed" in result.stderr
 
 
+def test_a_part_counts_its_own_cells_and_quiet_is_quiet(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "cells", tmp_path / "out.zarr"
+    for part in ("image", "mask"):
+        (source / part).mkdir(parents=True)
+        for path in (phantom_folder / part).iterdir():  # Not on the grid any more, and of unknown size.
+            tifffile.imwrite(source / part / path.name, np.pad(tifffile.imread(path), 3, mode="edge"))
+    command = ("reconstruct", source, out, "--samples", 1, "--weights", tiny_weights)
+    parts = [json.loads(dispr(*command, "--part", part, "--json").stdout) for part in ("1/2", "2/2")]
+    assert [part["done"] for part in parts] == [part["of_unknown_size"] for part in parts]
+    assert min(part["done"] for part in parts) > 0
+    assert sum(part["done"] for part in parts) == 7
+    loud, quiet = (dispr(*command, *option) for option in ((), ("--quiet",)))
+    assert "size" in loud.stderr
+    assert quiet.stderr == ""
+
+
+def test_one_bad_row_of_a_manifest_fails_one_cell(
+    phantom_folder: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    first, second = sorted(path.name for path in (phantom_folder / "image").iterdir())[:2]
+    table = tmp_path / "cells.csv"
+    table.write_text(
+        f"image,mask\n{phantom_folder}/image/{first},{phantom_folder}/mask/{first}\n"
+        f"gone.tif,{phantom_folder}/mask/{second}\n"
+    )
+    result = dispr("reconstruct", table, tmp_path / "out.zarr", "--samples", 1, "--weights", tiny_weights)
+    assert result.returncode == 1, result.stderr
+    assert "line 3: the image gone.tif is not there" in result.stderr
+    rows = {row.name: row for row in open_store(tmp_path / "out.zarr").cells}
+    assert rows[first.removesuffix(".tif")].is_done
+    assert rows["gone"].is_failed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_output_that_cannot_be_written_is_no_bug() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "dispr_cli", "doctor"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "disk is full" in result.stderr
+
+
 def test_pictures_are_drawn(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> None:
     name = sorted(path.stem for path in (phantom_folder / "image").iterdir())[1]
     result = dispr(
@@ -101,18 +148,20 @@ def test_dry_run_prints_the_plan_and_writes_nothing(phantom_folder: Path, tmp_pa
     ("options", "words"),
     [
         (("--sampler", "magic"), ("magic", "euler", "dpmpp-2m")),
-        (("--steps", 0), ("--steps is 0", "from 1")),
-        (("--samples", 0), ("--samples is 0",)),
+        (("--steps", 0), ("--steps (num_steps) is 0", "from 1")),
+        (("--samples", 0), ("--samples (num_samples) is 0",)),
         (("--spread", -1), ("--spread is -1", "from 0 to 10")),
         (("--quality", "best"), ("--quality is 'best'", "fast, standard, high")),
         (("--seed", -1), ("--seed is -1",)),
         (("--batch-size", "many"), ("--batch-size is 'many'", "auto")),
+        (("--batch-size", 5000), ("5000", "4096")),
         (("--device", "abacus"), ("abacus", "cuda")),
         (("--precision", "fp8"), ("fp8", "bf16")),
         (("--labels", "colours"), ("colours",)),
         (("--pixel-size", -1), ("pixel", "-1")),
         (("--weights", "nothing.safetensors"), ("nothing.safetensors", "cannot be read")),
-        (("--save-trajectory", "nobody"), ("nobody",)),
+        (("--save-trajectory", "nobody"), ("has no cell 'nobody'",)),
+        (("--picture", "/dev/null/x.png"), ("cannot draw the picture",)),
     ],
 )
 def test_options_that_make_no_sense(
@@ -127,6 +176,13 @@ def test_options_that_make_no_sense(
     samples = () if "--samples" in options else ("--samples", 1)
     result = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", *given, *steps, *samples, *options)
     assert_told(result, *words)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/x.zarr", "file:///tmp/x.zarr"])
+def test_a_store_at_an_address_is_refused(phantom_folder: Path, tmp_path: Path, address: str) -> None:
+    assert_told(dispr("reconstruct", phantom_folder, address, cwd=tmp_path), "is an address", "local folder")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_places_that_cannot_be_read_or_written(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli.config import GRID
+from dispr_cli.diffusion import micro_batches
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.cell import Cell
@@ -24,9 +25,9 @@ CELLS = [
 class Numbering(MicroBatchedMethod):
     """Draws the number of the cell and of the sample; memory suffices for ``most`` volumes."""
 
-    def __init__(self, micro_batch: int, most: int = 1000) -> None:
+    def __init__(self, micro_batch: int, most: int = 1000, precision: str = "fp32") -> None:
         self.said: list[str] = []
-        super().__init__(torch.device("cpu"), micro_batch, "fp32", self.said.append)
+        super().__init__(torch.device("cpu"), micro_batch, precision, self.said.append)
         self.most, self.asked = most, []
 
     asked: list[Work]
@@ -65,3 +66,24 @@ def test_nothing_to_draw_asks_for_nothing() -> None:
     method = Numbering(5)
     assert method.reconstruct([], 2, seed=0).shape == (0, 2, GRID, GRID, GRID)
     assert method.asked == []
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_auto_takes_the_precision_of_a_store_and_a_given_one_stays(
+    fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = torch.bfloat16 if fast else None
+    monkeypatch.setattr(
+        micro_batches,
+        "choose_autocast",
+        lambda _, name: {"fp32": None, "bf16": torch.bfloat16}.get(name, best),
+    )
+    own, other = ("bf16", "fp32") if fast else ("fp32", "bf16")
+    given, free = Numbering(2, precision=own), Numbering(2, precision="auto")
+    assert not given.take_precision(other)
+    assert not free.take_precision(own)
+    assert not [*given.said, *free.said]
+    assert free.take_precision(other)
+    assert (free.autocast is None) == fast
+    assert ("faster on this machine" in free.said[0]) == (not fast)
+    assert free.take_precision(own)

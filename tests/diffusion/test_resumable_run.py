@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.known_cells import KnownCells
 from dispr_cli.diffusion.processes import ALONE, Processes
 from dispr_cli.diffusion.resumable_run import (
     VALIDATIONS,
-    HeldOut,
     Progress,
+    ResumableRun,
     Start,
     TrainingEvents,
-    run_resumably,
     state_file,
 )
 from dispr_cli.diffusion.training_state import Origin
@@ -51,8 +51,21 @@ class Counting:
 
     num_steps, average = STEPS, "the average"
 
-    def __init__(self) -> None:
-        self.step = 0
+    def __init__(self, config: Settings | None = None) -> None:
+        self.step, self.config = 0, config or Settings()
+        self.begun_from: list[str] = []
+        self.measured: list[tuple[str, int]] = []
+        self.written: dict[str, Any] | None = None
+
+    def start_from(self, network: str) -> None:
+        self.begun_from.append(network)
+
+    def validate(self, network: str, held_out: TrainingCells) -> HeldOut:
+        self.measured.append((network, len(held_out)))
+        return HeldOut(0.5 if network == "start" else 0.6, 0.1, 1.0, len(held_out))
+
+    def write(self, path: Path, facts: dict[str, Any]) -> None:
+        self.written = facts
 
     def save(self, path: Path, origin: Origin) -> None:
         path.write_text(json.dumps(self.step))
@@ -77,37 +90,32 @@ class Heard:
     validated: list[int]
     resumed: list[int]
     begun: int = 0
+    start: Start[str] | None = None
     finish: Callable[[], None] = lambda: None
     written: dict[str, Any] | None = None
 
     def run(self, out: Path, until: float = float("inf"), config: Settings | None = None) -> bool:
-        trainer = Counting()
+        trainer = Counting(config)
         events = TrainingEvents(
             progress=lambda progress: self.steps.append(progress.examples // 3),
             held_out=lambda progress, metrics: self.validated.append(progress.examples // 3),
             resumed=self.resumed.append,
         )
 
-        def begin() -> None:
-            self.begun += 1
-
-        def write(facts: dict[str, Any]) -> None:
-            self.written = facts
-
-        return run_resumably(
+        run = ResumableRun(
             trainer,
             out,
-            config or Settings(),
-            write=write,
-            begin=begin,
-            finish=lambda kept: self.finish(),
-            validate=lambda network, held: HeldOut(float(len(held)), 0.0, 1.0),
-            cells=LEARNED,
+            LEARNED,
             held_out=HELD_OUT,
+            start=self.start,
             provenance={"data": "none"},
             events=events,
-            until=until,
         )
+        try:
+            return run.run(until, lambda kept: self.finish())
+        finally:
+            self.begun += len(trainer.begun_from)
+            self.written = trainer.written
 
 
 @pytest.fixture
@@ -117,6 +125,7 @@ def heard() -> Heard:
 
 def test_metrics_are_taken_ten_times_however_often_a_run_stops(heard: Heard, tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
+    heard.start = Start("start", KnownCells("s"))
     for until in (1, 13, 14, 40):
         assert not heard.run(out, until)
         assert state_file(out).exists()
@@ -135,7 +144,7 @@ def test_metrics_are_taken_ten_times_however_often_a_run_stops(heard: Heard, tmp
         "learned": list(LEARNED.digests()),
         "held_out": ["b"],
         "held_out_digests": list(HELD_OUT.digests()),
-        "start_sha256": None,
+        "start_sha256": "s",
         "training": {"batch_size": 3, "checkpoint_minutes": 1e9},
     }
 
@@ -175,19 +184,20 @@ def test_a_run_stopped_in_what_comes_last_begins_with_that_again(heard: Heard, t
 
 def test_only_the_first_process_speaks_and_writes(tmp_path: Path) -> None:
     told: list[Progress] = []
-    complete = run_resumably(
-        Counting(),
+    trainer = Counting()
+    run = ResumableRun(
+        trainer,
         tmp_path / "w.safetensors",
-        Settings(),
-        write=lambda facts: pytest.fail("a second process wrote"),
-        validate=lambda network, held: pytest.fail("a second process took metrics"),
-        cells=LEARNED,
+        LEARNED,
         held_out=HELD_OUT,
+        start=Start("start", KnownCells("s")),
         events=TrainingEvents(progress=told.append),
         processes=Processes(rank=1, count=2),
     )
-    assert complete
+    assert run.run()
     assert told == []
+    assert trainer.begun_from == ["start"]
+    assert (trainer.measured, trainer.written) == ([], None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -217,17 +227,11 @@ def test_a_stop_waits_for_the_step_and_a_second_one_does_not(
     tmp_path: Path, times: int, processes: Processes, kept: int | None
 ) -> None:
     out, heard, before = tmp_path / "w.safetensors", [], signal.getsignal(signal.SIGINT)
+    trainer = Signalled(times)
+    events = TrainingEvents(stopping=lambda: heard.append("stopping"))
     with pytest.raises(KeyboardInterrupt):
-        run_resumably(
-            Signalled(times),
-            out,
-            Settings(),
-            write=lambda facts: pytest.fail("was not stopped"),
-            validate=lambda network, held: HeldOut(0.0, 0.0, 0.0),
-            cells=LEARNED,
-            events=TrainingEvents(stopping=lambda: heard.append("stopping")),
-            processes=processes,
-        )
+        ResumableRun(trainer, out, LEARNED, events=events, processes=processes).run()
+    assert trainer.written is None
     assert heard == ["stopping"]
     assert signal.getsignal(signal.SIGINT) is before
     if kept is None:
@@ -248,27 +252,20 @@ def test_a_stop_waits_for_the_step_and_a_second_one_does_not(
 def test_what_the_start_has_learned_is_not_held_out(
     tmp_path: Path, known: KnownCells, recorded: list[str], tried: int
 ) -> None:
-    facts: dict[str, Any] = {}
     told: list[HeldOut] = []
     finished: list[TrainingCells | None] = []
-    networks: list[Any] = []
-
-    def validate(network: Any, held: TrainingCells) -> HeldOut:
-        networks.append(network)
-        return HeldOut(0.5 if network == "start" else 0.6, 0.1, 1.0, len(held))
-
-    assert run_resumably(
-        Counting(),
+    trainer = Counting()
+    run = ResumableRun(
+        trainer,
         tmp_path / "w.safetensors",
-        Settings(),
-        write=facts.update,
-        finish=finished.append,
-        validate=validate,
-        cells=LEARNED,
+        LEARNED,
         held_out=HELD_OUT,
         start=Start("start", known),
         events=TrainingEvents(before=told.append, after=lambda *both: told.extend(both)),
     )
+    assert run.run(finish=finished.append)
+    facts, networks = trainer.written, [network for network, _ in trainer.measured]
+    assert facts is not None
     assert facts["held_out"] == recorded
     assert facts["start_sha256"] == "s"
     expected = None if known.learned is None else sorted(known.learned | set(LEARNED.digests()))
@@ -282,30 +279,16 @@ def test_what_the_start_has_learned_is_not_held_out(
 
 
 def test_a_cell_under_two_names_is_not_held_out(tmp_path: Path) -> None:
-    facts: dict[str, Any] = {}
+    trainer = Counting()
     twice = TrainingCells(("c", "b"), CELLS.distance, CELLS.outline, CELLS.image)
-    run_resumably(
-        Counting(),
-        tmp_path / "w.safetensors",
-        Settings(),
-        write=facts.update,
-        validate=lambda network, held: HeldOut(0.0, 0.0, 0.0),
-        cells=LEARNED,
-        held_out=twice,
-    )
-    assert facts["held_out"] == ["b"]
+    ResumableRun(trainer, tmp_path / "w.safetensors", LEARNED, held_out=twice).run()
+    assert trainer.written is not None
+    assert trainer.written["held_out"] == ["b"]
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        assert run_resumably(
-            Signalled(1),
-            tmp_path / "w.safetensors",
-            Settings(),
-            write=lambda facts: None,
-            validate=lambda network, held: HeldOut(0.0, 0.0, 0.0),
-            cells=LEARNED,
-        )
+        assert ResumableRun(Signalled(1), tmp_path / "w.safetensors", LEARNED).run()
     finally:
         signal.signal(signal.SIGINT, before)

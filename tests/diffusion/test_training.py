@@ -15,8 +15,9 @@ import torch
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser
 from dispr_cli.diffusion.dataset import TrainingCells, load_cells
+from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.known_cells import KnownCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, state_file
+from dispr_cli.diffusion.resumable_run import Progress, Start, TrainingEvents, state_file
 from dispr_cli.diffusion.training import Trainer
 from dispr_cli.diffusion.training_run import train_denoiser
 from dispr_cli.diffusion.training_state import Origin

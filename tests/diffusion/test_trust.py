@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.intervals import fit_intervals
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.diffusion.trust import (
@@ -29,7 +29,7 @@ from tests.stub_method import StubMethod
 @pytest.fixture
 def method(tiny_weights: Path, tmp_path: Path) -> DiffusionMethod:
     weights = shutil.copy(tiny_weights, tmp_path / "own.safetensors")
-    return load_denoiser(weights, SamplerConfig("ddpm", 2), ReconstructConfig(device="cpu", precision="fp32"))
+    return load_denoiser(weights, SamplerConfig("ddpm", 2), device="cpu", precision="fp32")
 
 
 def known(method: DiffusionMethod) -> Trust:
@@ -69,9 +69,7 @@ def test_other_weights_are_not_trusted(method: DiffusionMethod) -> None:
 def test_another_sampler_has_no_intervals(method: DiffusionMethod, tmp_path: Path) -> None:
     write_trust(path_of(method), known(method))
     assert method.checkpoint.path is not None
-    other = load_denoiser(
-        method.checkpoint.path, SamplerConfig("euler", 3), ReconstructConfig(device="cpu", precision="fp32")
-    )
+    other = load_denoiser(method.checkpoint.path, SamplerConfig("euler", 3), device="cpu", precision="fp32")
     told: list[str] = []
     found = trust_of(other, told.append)
     assert found is not None
@@ -81,9 +79,7 @@ def test_another_sampler_has_no_intervals(method: DiffusionMethod, tmp_path: Pat
 
 def test_each_sampler_that_was_measured_has_its_own_intervals(method: DiffusionMethod) -> None:
     assert method.checkpoint.path is not None
-    other = load_denoiser(
-        method.checkpoint.path, SamplerConfig("ddpm", 5), ReconstructConfig(device="cpu", precision="fp32")
-    )
+    other = load_denoiser(method.checkpoint.path, SamplerConfig("ddpm", 5), device="cpu", precision="fp32")
     first, second = known(method), known(other)
     truth = np.linspace(5e3, 2e4, 40)
     wide = {"volume": fit_intervals(truth[:, None] * [[0.5, 1.0, 2.0]], truth[::-1])}

@@ -1,8 +1,12 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
 
 from dispr_cli.errors import InputError
+from dispr_cli.inputs import images
 from dispr_cli.inputs.images import read_header, read_plane, read_volume
 from dispr_cli.inputs.settings import InputSettings
 from tests.inputs.planes import PLANE, STACK, message_of, palette_png, pixels_of
@@ -229,3 +233,41 @@ def test_what_has_no_middle_plane(save, tmp_path):
         writer.write(PLANE, photometric="minisblack")
         writer.write(PLANE[:10, :10], photometric="minisblack")
     assert "say which with --plane 0 to 1" in message_of(tmp_path / "b.tif", plane="middle")
+
+
+def with_profile(path, size):
+    """Put so many bytes of a colour profile and the like before the pixels of a PNG or JPEG, and a size."""
+    data = path.read_bytes()
+    if path.suffix == ".png":
+        chunks = [(b"pHYs", struct.pack(">IIB", 10_000_000, 10_000_000, 1)), (b"iCCP", bytes(size))]
+        packed = [struct.pack(">I", len(b)) + k + b + zlib.crc32(k + b).to_bytes(4) for k, b in chunks[::-1]]
+        path.write_bytes(data[:33] + b"".join(packed) + data[33:])
+    else:
+        parts = [b"\xff\xe2" + struct.pack(">H", 60_002) + bytes(60_000) for _ in range(-(-size // 60_000))]
+        path.write_bytes(data[:2] + b"".join(parts) + data[2:])
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+@pytest.mark.parametrize("size", [65_000, 130_000, 700_000])
+def test_a_header_is_found_behind_a_long_profile(save, name, size):
+    path = with_profile(save(name, PLANE), size)
+    header = read_header(path, InputSettings())
+    assert header == read_plane(path, InputSettings())[0]
+    assert (header.height, header.width) == (40, 50)
+    assert name == "a.jpg" or header.pixel_size.y_um == 0.1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_header_without_end_is_not_read_to_it(save, monkeypatch, name):
+    monkeypatch.setattr(images, "_LONGEST_HEADER", 2**20)
+    path = with_profile(save(name, PLANE), 2**21)
+    with pytest.raises(InputError, match=r"first 1 MiB hold no pixels; save it again without"):
+        read_header(path, InputSettings())
+
+
+def test_a_long_file_that_ends_inside_its_header(save):
+    path = with_profile(save("a.jpg", PLANE), 200_000)
+    path.write_bytes(path.read_bytes()[:150_000])
+    with pytest.raises(InputError, match="it ends inside its header"):
+        read_header(path, InputSettings())

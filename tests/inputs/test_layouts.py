@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,20 @@ def test_a_single_file_finds_its_mask(folder, image, mask):
     assert [(pair.name, pair.image, pair.mask) for pair in pairing.pairs] == [
         ("a", str(source / image), str(source / mask))
     ]
+
+
+@pytest.mark.parametrize("image", ["image/a.tif", "raw/a.tif"])
+def test_a_single_file_finds_its_mask_from_within_its_folder(folder, monkeypatch, image):
+    source = folder(image, "mask/a.tif", "obj/a.tif")
+    monkeypatch.chdir((source / image).parent)
+    (pair,) = find_pairs(Path("a.tif"), InputSettings()).pairs
+    assert (pair.image, pair.mask) == ("a.tif", str(source / "mask/a.tif"))
+    assert pair.truth == str(source / "obj/a.tif")
+
+
+def test_images_alone_from_within_their_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder("image/a.tif", "mask/a.tif") / "image")
+    assert "1 image(s) without masks; give the folder above" in message_of(Path())
 
 
 def test_a_single_file_finds_its_truth(folder):

@@ -81,19 +81,11 @@ def test_a_mask_may_be_missing_when_it_is_made(manifest):
         ("image,mask\n", "a header line and no rows"),
         ("file,mask\na.tif,ma.png\n", "no column image (found: file, mask); expected a header line"),
         ("a.tif,ma.png\n", "no column image and mask (found: a.tif, ma.png)"),
-        ("image,mask\na.tif,ma.png\nno.tif,mb.png\n", "line 3: the image no.tif is not there"),
-        ("image,mask\na.tif,no.png\n", "line 2: the mask no.png is not there"),
-        ("image,mask,obj\na.tif,ma.png,no.tif\n", "line 2: the obj no.tif is not there"),
-        ("image,mask\n,ma.png\n", "line 2: no image given"),
-        ("image,mask\na.tif\n", "line 2: no mask given for a.tif; or use --mask-from otsu"),
-        ("image,mask,pixel_size_um\na.tif,ma.png,small\n", "line 2: pixel_size_um is 'small'"),
-        ("image,mask,pixel_size_um\na.tif,ma.png,-1\n", "line 2: pixel_size_um is '-1'"),
         ("image,mask\na.tif,ma.png\na.tif,mb.png\n", "line 3: a second row named 'a' (the first is line 2)"),
         ("image,mask\na.tif,ma.png\n".encode("utf-16"), "not UTF-8 text"),
         ("image,mask\nz\u00fcrich.tif,ma.png\n".encode("latin-1"), "not UTF-8 text (byte 12)"),
         ("image,mask\n" + "x" * 200_000 + ",b\n", "line 1: not a table (field larger than field limit"),
         ("image," + "x" * 200_000 + "\na.tif,b\n", "not a table (field larger than field limit"),
-        ("image,mask\n\0.tif,ma.png\n", "cells.csv, line"),
     ],
 )
 def test_bad_tables_name_the_line(manifest, text, message):
@@ -102,24 +94,40 @@ def test_bad_tables_name_the_line(manifest, text, message):
     assert str(path) in message_of(path)
 
 
+@pytest.mark.parametrize(
+    ("columns", "values", "message"),
+    [
+        ("image,mask", "no.tif,mb.png", "the image no.tif is not there"),
+        ("image,mask", "b.tif,no.png", "the mask no.png is not there"),
+        ("image,mask,obj", "b.tif,mb.png,no.tif", "the obj no.tif is not there"),
+        ("image,mask", ",mb.png", "no image given"),
+        ("image,mask", "b.tif,", "no mask given for b.tif; or use --mask-from otsu"),
+        ("image,mask", "\0.tif,mb.png", "line 3: "),
+        ("image,mask,pixel_size_um", "b.tif,mb.png,small", "pixel_size_um is 'small'"),
+        ("image,mask,pixel_size_um", "b.tif,mb.png,-1", "pixel_size_um is '-1'"),
+        (
+            "image,mask,plane",
+            "b.tif,mb.png,-1",
+            "plane is '-1', expected a whole number",
+        ),
+        ("image,mask,plane", "b.tif,mb.png,max", "a projection shows all planes at once"),
+        ("image,mask,channel", "b.tif,mb.png,green", "channel is 'green', expected a whole number"),
+        ("image,mask,channel", "b.tif,mb.png,1.0", "channel is '1.0'"),
+    ],
+)
+def test_a_row_that_makes_no_sense_fails_its_cell_alone(manifest, columns, values, message):
+    path = manifest(f"{columns}\na.tif,ma.png\n{values}\nsub/c.tif,mb.png\n")
+    pairs = read(path)
+    assert [pair.problem is None for pair in pairs] == [True, False, True]
+    assert message in pairs[1].problem
+    assert f"{path}, line 3" in pairs[1].problem
+
+
 def test_planes_and_channels_of_each_image(manifest):
     pairs = read(
         manifest("image,mask,plane,channel\na.tif,ma.png,3,1\nb.tif,mb.png,middle,\nsub/c.tif,mb.png,,\n")
     )
     assert [(pair.plane, pair.channel) for pair in pairs] == [(3, 1), ("middle", None), (None, None)]
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("plane", "-1", "line 2: plane is '-1', expected a whole number from 0 upwards, or middle"),
-        ("plane", "max", "a projection shows all planes at once"),
-        ("channel", "green", "line 2: channel is 'green', expected a whole number"),
-        ("channel", "1.0", "line 2: channel is '1.0'"),
-    ],
-)
-def test_senseless_planes_and_channels_name_the_line(manifest, column, value, message):
-    assert message in message_of(manifest(f"image,mask,{column}\na.tif,ma.png,{value}\n"))
 
 
 def test_columns_that_are_not_read_are_noted(manifest):

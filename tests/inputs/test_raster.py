@@ -115,3 +115,30 @@ def test_a_palette_that_is_cut(palette: bytes, capfd: pytest.CaptureFixture[str]
     with pytest.raises(InputError, match="palette is missing or cut"):
         decode_raster(PATH, bytes(data))
     assert capfd.readouterr() == ("", "")
+
+
+PER_UM = chunk(b"pHYs", struct.pack(">IIB", 10_000_000, 5_000_000, 1))
+PROFILE = chunk(b"iCCP", b"x\0\0" + np.random.default_rng(1).bytes(5000))
+
+
+@pytest.mark.parametrize("before", [b"", PROFILE, chunk(b"tEXt", b"note\0pHYs"), chunk(b"pHYs", b"cut")])
+def test_the_pixel_size_of_a_png(before: bytes) -> None:
+    size = raster_header(PATH, png(picture(8, 9), chunks=before + PER_UM)).pixel_size
+    assert size is not None
+    assert (size.y_um, size.x_um) == (0.2, 0.1)
+
+
+@pytest.mark.parametrize("chunks", [chunk(b"tEXt", b"note\0" + PER_UM), chunk(b"tEXt", PER_UM[4:])])
+def test_a_text_that_looks_like_a_pixel_size_is_none(chunks: bytes) -> None:
+    assert raster_header(PATH, png(picture(8, 9), chunks=chunks)).pixel_size is None
+
+
+def test_pixels_that_look_like_a_pixel_size_are_none() -> None:
+    assert raster_header(PATH, png(picture(8, 9)) + PER_UM).pixel_size is None
+
+
+def test_a_jpeg_may_fill_the_place_before_its_markers() -> None:
+    data = imagecodecs.jpeg8_encode(picture(8, 9))
+    filled = data[:2] + b"\xff\xff\xff" + data[2:]
+    assert raster_header(PATH, filled).shape == (8, 9)
+    assert np.array_equal(decode_raster(PATH, filled)[1], decode_raster(PATH, data)[1])

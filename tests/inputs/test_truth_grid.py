@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.errors import CellError
+from dispr_cli.inputs import crop_window
 from dispr_cli.inputs.crops import crop_region, place_region
 from dispr_cli.inputs.labels import Region
 from dispr_cli.inputs.pixel_size import PixelSize
@@ -113,3 +114,14 @@ def test_a_64_pixel_image_taken_as_it_stands_keeps_its_frame():
     truth = TruthVolume(ball((32, 64, 64), (15.5, 20, 40), 8, (2, 1, 1)), (0.4, 0.2, 0.2))
     placed = place_truth(truth, 0.2, CropSource((64, 64), (12, 32, 29, 49)))
     assert placed.centre == (15.5, 31.5, 31.5)
+
+
+@pytest.mark.parametrize("equal", [0.01, 0.1])
+def test_sides_that_are_equal_for_crops_are_equal_for_truths(monkeypatch, equal):
+    monkeypatch.setattr(crop_window, "EQUAL_SCALE", equal)
+    size, settings = PixelSize(0.19, 0.19, "option"), InputSettings(grid_voxel_size_um=0.2)
+    region = Region(1, (40, 41, 60, 64), 300, False)
+    crop = place_region(region, False, (100, 100), size, settings).scale
+    truth = TruthVolume(np.zeros((30, 100, 100), np.uint8), (0.19,) * 3)
+    placed = place_truth(truth, 0.2, CropSource((100, 100), region.bounding_box))
+    assert placed.scale[1:] == crop == ((1.0, 1.0) if equal > 0.05 else (0.95, 0.95))

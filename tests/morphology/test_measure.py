@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from dispr_cli.errors import ConfigError, InputError
+from dispr_cli.errors import ConfigError, InputError, StoreError
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_method
 from dispr_cli.morphology import sources
 from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, facts_file, read_table
+from dispr_cli.scoring.truths import open_truths
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
 from dispr_cli.volumes.create import create_or_resume
@@ -240,3 +241,22 @@ def test_facts_nested_too_deep_are_told(tmp_path: Path) -> None:
     facts_file(tmp_path / "t.csv").write_text("[" * 100_000)
     with pytest.raises(InputError, match="is not a table of features"):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_damaged_or_missing_store_is_called_so_and_not_a_folder(tmp_path: Path) -> None:
+    """As an evaluation says it: whether a path is a store is asked in one place."""
+    missing, foreign = tmp_path / "no.zarr", tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "zarr.json").write_text('{"attributes": {}}')
+    for opened in (find_shapes, open_truths):
+        with pytest.raises(StoreError, match=r"no\.zarr does not exist: expected the folder of a store"):
+            opened(missing)
+        with pytest.raises(StoreError, match="foreign is not a store made by dispr"):
+            opened(foreign)
+
+
+def test_the_present_folder_has_a_name(volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(volumes)
+    source = find_shapes(Path(), predicted=True)
+    assert source.name == "volumes"
+    assert list(source.networks) == ["volumes of volumes"]

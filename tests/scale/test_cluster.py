@@ -199,6 +199,25 @@ def test_nobody_answers(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "out.zarr").exists()
 
 
+def test_what_is_waited_for_is_said_once_and_an_interrupt_ends_it_at_once(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No client is made while nobody listens: its end would be waited for, and it would complain."""
+    monkeypatch.setattr(connection, "FIRST_WAIT_SECONDS", 2.5)
+    monkeypatch.setattr(connection, "_SAY_AFTER", 0.0)
+    made: list[object] = []
+    monkeypatch.setattr(distributed, "Client", lambda *given, **named: made.append(given))
+    file = tmp_path / "scheduler.json"
+    file.write_text('{"address": "tcp://127.0.0.1:9"}')
+    for address in ("127.0.0.1:9", str(file)):
+        told: list[str] = []
+        with pytest.raises(DisprError, match=r"no scheduler answers there.*check the address"):
+            run(plan, tmp_path / "out.zarr", address, notify=told.append)
+        (said,) = told
+        assert said.startswith(f"waiting for the scheduler at {address} (up to")
+    assert made == []
+
+
 def test_workers_die_and_hang_and_nothing_is_lost(plan: Plan, calm: VolumeStore, tmp_path: Path) -> None:
     markers = {"kills_itself_if": tmp_path / "die", "hangs_if": tmp_path / "hang"}
     for marker in markers.values():

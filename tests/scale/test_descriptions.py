@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.familiarity import Familiarity
 from dispr_cli.diffusion.intervals import fit_intervals
 from dispr_cli.diffusion.trust import MeasuredIntervals, Trust, sampling_settings, trust_file, write_trust
@@ -25,12 +25,11 @@ from dispr_cli.volumes.table import read_table
 from dispr_cli.volumes.verify import verify_store
 
 SAMPLER = SamplerConfig("ddpm", 2)
-RUN = ReconstructConfig(device="cpu", precision="fp32")
 
 
 def run(source: Path, out: Path, weights: Path, cells_at_once: int = 4) -> VolumeStore:
     settings = {"inputs": InputSettings(), "num_samples": 3, "seed": 0}
-    method = load_denoiser(weights, SAMPLER, RUN)
+    method = load_denoiser(weights, SAMPLER, device="cpu", precision="fp32")
     plan = plan_cells(source, InputSettings())
     return reconstruct_to_store(plan, out, method, cells_at_once=cells_at_once, **settings)[0]
 
@@ -39,7 +38,7 @@ def run(source: Path, out: Path, weights: Path, cells_at_once: int = 4) -> Volum
 def trusted(phantom_folder: Path, tiny_weights: Path, tmp_path: Path) -> Path:
     """Weights with calibrations of drawn numbers, to which the first phantom looks ordinary."""
     weights = Path(shutil.copy(tiny_weights, tmp_path / "own.safetensors"))
-    method, rng = load_denoiser(weights, SAMPLER, RUN), np.random.default_rng(0)
+    method, rng = load_denoiser(weights, SAMPLER, device="cpu", precision="fp32"), np.random.default_rng(0)
     truth = rng.uniform(5e3, 2e4, 40)
     calibration = fit_intervals(truth[:, None] * np.exp(0.1 * rng.normal(size=(40, 3))), truth)
     first, size = appearance(read_cells(phantom_folder)[0]), len(APPEARANCE)

@@ -15,6 +15,7 @@ from dispr_cli.inputs import plan as planning
 from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.pipeline import reconstruct_to_store
+from dispr_cli.scale import run as running
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.layout import row_file, stamp_file
@@ -51,6 +52,25 @@ def run(source: Path, out: Path, part: Part = WHOLE) -> tuple[VolumeStore, Progr
     return reconstruct_to_store(
         plan, out, StubMethod(), inputs=INPUTS, num_samples=1, seed=0, cells_at_once=2, part=part
     )
+
+
+def test_a_store_is_not_continued_by_another_version(
+    day: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.zarr"
+    run(day, out, Part(1, 2))
+    before = content(out)
+    with monkeypatch.context() as other:
+        other.setattr(running, "__version__", "9.9.9")
+        for part in (Part(2, 2), WHOLE):
+            with pytest.raises(
+                StoreError, match=r"begun by dispr 0\.1\.0, this is dispr 9\.9\.9.*another output"
+            ):
+                run(day, out, part)
+        assert content(out) == before
+        # Nothing is added where nothing is pending.
+        assert run(day, out, Part(1, 2))[1].pending == 0
+    assert run(day, out, Part(2, 2))[1].pending == 0
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -234,9 +254,10 @@ def test_verify_compares_every_cell_with_its_input(day: Path, tmp_path: Path) ->
     assert run(day, out)[1] == Progress(7, 0, 0)
     found = dispr("verify", out, "--input", day)
     assert found.returncode == 2
+    assert found.stdout.splitlines()[-1] == f"intact:  {out}"
     assert (
         found.stderr
-        == f"Damaged: {day}: cell 'g' was made from another image or mask than this input holds.\n"
+        == f"Differs: {day}: cell 'g' was made from another image or mask than this input holds.\n"
     )
     (day / "g_mask.tif").unlink()
     assert "holds other cells than the store" in dispr("verify", out, "--input", day).stderr

@@ -149,6 +149,13 @@ def test_other_run_is_refused_with_every_difference(
     assert "--overwrite" in str(refusal.value)
 
 
+def test_a_source_that_grew_is_told_how_to_go_on(tmp_path: Path, settings: dict[str, Any]) -> None:
+    create_or_resume(tmp_path / "out.zarr", **settings)
+    grown = {**settings, "num_cells": 8, "cells": ["a new one", *settings["cells"]]}
+    with pytest.raises(StoreError, match=r"7 of the 8 cells.*1 not in the store \(a new one\).*of their own"):
+        create_or_resume(tmp_path / "out.zarr", **grown)
+
+
 def test_other_provenance_is_no_other_run(tmp_path: Path, settings: dict[str, Any]) -> None:
     create_or_resume(tmp_path / "out.zarr", **settings)
     create_or_resume(tmp_path / "out.zarr", **{**settings, "provenance": {"device": "cuda"}})

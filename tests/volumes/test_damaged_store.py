@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dispr_cli.errors import StoreError
+from dispr_cli.volumes.attributes import may_be_store
 from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.seal import SEAL, seal
 from dispr_cli.volumes.store import VolumeStore, open_store
@@ -113,6 +114,12 @@ def test_folder_that_is_no_store(tmp_path: Path, content: str | None, message: s
         (tmp_path / "zarr.json").write_text(content)
     with pytest.raises(StoreError, match=message):
         open_store(tmp_path)
+    assert may_be_store(tmp_path) is (content is not None)
+
+
+def test_a_name_is_enough_to_be_opened_as_a_store(tmp_path: Path) -> None:
+    assert may_be_store(tmp_path / "nowhere.zarr")
+    assert not may_be_store(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.errors import StoreError
+from dispr_cli.volumes import names as names_module
 from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.rows import CellRow, read_rows, write_rows
@@ -55,10 +57,13 @@ def test_failed_cells_are_no_damage(tmp_path: Path, settings: dict[str, Any]) ->
 
 def test_every_kind_of_damage_is_named(full_store: VolumeStore) -> None:
     path = full_store.path
+    assert verify_store(path).shards_checked == 3
     shard_file(path, 0).write_bytes(shard_file(path, 0).read_bytes()[:-7])
     row_file(path, 1).write_bytes(row_file(path, 1).read_bytes().replace(b'"done"', b'"dome"', 1))
     shard_file(path, 2).unlink()
     assert damaged_files(path)[:3] == ["0/c/0/0/0/0/0", "dispr_rows/000001.json", "0/c/2/0/0/0/0"]
+    found = verify_store(path)
+    assert (found.shards_checked, found.shards_damaged) == (0, 3)
 
 
 def test_a_shard_of_equal_size_from_elsewhere_is_noticed(full_store: VolumeStore) -> None:
@@ -76,6 +81,52 @@ def test_a_shard_of_equal_size_from_elsewhere_is_noticed(full_store: VolumeStore
     write_rows(rows, swapped, shard_file(full_store.path, 0).read_bytes())
     assert content != json.loads(rows.read_bytes())
     assert "0/c/0/0/0/0/0" in damaged_files(full_store.path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00" * 32, b"\xff" * 32])
+def test_offsets_that_are_lost_are_counted_anew(
+    full_store: VolumeStore, settings: dict[str, Any], content: bytes | None
+) -> None:
+    file = full_store.path / "dispr_rows" / "names.offsets"
+    sound = file.read_bytes()
+    for mend in (full_store.finish, lambda: create_or_resume(full_store.path, **settings)):
+        file.unlink() if content is None else file.write_bytes(content)
+        store = open_store(full_store.path)
+        assert [*store.cells.names] == settings["cells"]
+        assert [store.cells.index(name) for name in settings["cells"]] == [*range(7)]
+        assert [store.cells[name].name for name in settings["cells"]] == settings["cells"]
+        (damage,) = verify_store(store.path).damages
+        assert damage.path == file
+        assert str(damage).count(str(file)) == 1
+        assert "merge-tables" in str(damage)
+        mend()
+        assert file.read_bytes() == sound
+        assert verify_store(store.path).damages == []
+
+
+def test_lost_offsets_do_not_matter_where_nothing_can_be_written(
+    full_store: VolumeStore, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (full_store.path / "dispr_rows" / "names.offsets").unlink()
+    monkeypatch.setattr(names_module, "replace_bytes", refuse)
+    assert create_or_resume(full_store.path, **settings).read("cell 5.tif").any()
+
+
+@pytest.mark.parametrize("content", [None, b"", b'"x"\n', b'"cell"\n' * 7])
+def test_the_run_of_a_store_writes_a_lost_list_of_names_anew(
+    full_store: VolumeStore, settings: dict[str, Any], content: bytes | None
+) -> None:
+    file = full_store.path / "dispr_rows" / "names.jsonl"
+    file.unlink() if content is None else file.write_bytes(content)
+    (damage,) = verify_store(full_store.path).damages
+    assert str(damage).count(str(file)) == 1
+    assert "dispr reconstruct command of the run" in str(damage)
+    assert "--overwrite" not in str(damage)
+    create_or_resume(full_store.path, **settings)
+    assert verify_store(full_store.path).damages == []
 
 
 def test_names_in_another_order_are_noticed(full_store: VolumeStore) -> None:

@@ -248,3 +248,15 @@ def test_the_names_of_the_full_public_set_are_its_classes(tmp_path: Path) -> Non
     assert found["classes"] == dict.fromkeys(PUBLIC_PREFIXES, 4)
     assert (found["cells"], found["left_out"]) == (36, [])
     assert "stomatocyte II 4" in summary.read_text(encoding="utf-8")
+
+
+def test_classes_that_cannot_be_told_apart_are_refused_before_anything_is_trained(
+    cells: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("cell,class\n" + "".join(f"{name},one\n" for name in names_of(cells)))
+    events = Silence()
+    with pytest.raises(InputError, match=r"of 1 class\(es\) of 4 cells or more"):
+        run(cells, tmp_path / "study", events, labels=labels)
+    assert events.trained == 0
+    assert not (tmp_path / "study").exists()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dispr_cli.config import DEVICES, PRECISIONS, SamplerConfig
+from dispr_cli.config import TRAINING_RANGES, SamplerConfig
 from dispr_cli.errors import ConfigError
+from dispr_cli.setting_ranges import Number, OneOf, Range, check_settings
 
 TRAINING_STEPS = 1000
 """T, the number of noise levels the network is trained on."""
@@ -80,22 +82,10 @@ class Dispr2022Config:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("num_examples", 1), ("batch_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number from {least}")
-        for name in ("learning_rate", "checkpoint_minutes"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
-        if not 0.0 <= self.weight_decay < float("inf"):
-            raise ConfigError(f"weight_decay is {self.weight_decay}: expected 0 or more")
-        if not 0.0 <= self.ema_rate < 1.0:
-            raise ConfigError(f"ema_rate is {self.ema_rate}: expected 0 to 1, 1 excluded")
-        if not 0.0 <= self.validation_fraction < 0.9:
-            raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
-        for name, known in (
-            ("augmentation", AUGMENTATIONS),
-            ("device", DEVICES),
-            ("precision", PRECISIONS),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"unknown {name} {getattr(self, name)!r}: expected {', '.join(known)}")
+        check_settings(self, {**TRAINING_RANGES, **_OWN_RANGES})
+
+
+_OWN_RANGES: Mapping[str, Range] = {
+    "ema_rate": Number(0.0, 1.0, below=True),
+    "augmentation": OneOf(AUGMENTATIONS),
+}

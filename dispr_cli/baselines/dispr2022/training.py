@@ -23,7 +23,8 @@ from dispr_cli.baselines.dispr2022.weights import save_dispr2022
 from dispr_cli.config import SamplerConfig, TrainingConfig
 from dispr_cli.diffusion.augmentation import Examples, Randomness, augment
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, run_resumably
+from dispr_cli.diffusion.held_out_metrics import HeldOut, measured
+from dispr_cli.diffusion.resumable_run import Progress, ResumableRun, Start, TrainingEvents
 from dispr_cli.diffusion.training_state import Origin, TrainingState
 
 STATE_FORMAT = "dispr-dispr2022-training/1"
@@ -116,6 +117,19 @@ class Dispr2022Trainer:
         """
         self.step = self._state(origin).resume(path)
 
+    def start_from(self, network: PublishedNetwork) -> None:
+        """Begin with the weights of another network."""
+        self.network.load_state_dict(network.state_dict())
+        self.average.load_state_dict(network.state_dict())
+
+    def validate(self, network: PublishedNetwork, held_out: TrainingCells) -> HeldOut:
+        """Take the metrics of a network on held-out cells."""
+        return validate(network, held_out, self.device)
+
+    def write(self, path: Path, facts: dict[str, Any]) -> None:
+        """Write the running average, with what its file is to say of it."""
+        save_dispr2022(path, self.average, facts)
+
     def _state(self, origin: Origin) -> TrainingState:
         run = {
             "training": dataclasses.asdict(self.config),
@@ -135,7 +149,7 @@ def train_dispr2022(
     autocast: bool = False,
     network: NetworkConfig | None = None,
     held_out: TrainingCells | None = None,
-    start: Start | None = None,
+    start: Start[PublishedNetwork] | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
@@ -172,26 +186,10 @@ def train_dispr2022(
     )
     if start is not None:
         start.network.to(device)
-
-    def begin() -> None:
-        if start is not None:
-            trainer.network.load_state_dict(start.network.state_dict())
-            trainer.average.load_state_dict(start.network.state_dict())
-
-    return run_resumably(
-        trainer,
-        out,
-        config,
-        write=lambda facts: save_dispr2022(out, trainer.average, facts),
-        begin=begin,
-        validate=lambda network, held: validate(network, held, device),
-        cells=cells,
-        held_out=held_out,
-        start=start,
-        provenance=provenance,
-        events=events,
-        until=until,
+    run = ResumableRun(
+        trainer, out, cells, held_out=held_out, start=start, provenance=provenance, events=events
     )
+    return run.run(until)
 
 
 def validate(network: PublishedNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:
@@ -210,19 +208,4 @@ def validate(network: PublishedNetwork, held_out: TrainingCells, device: torch.d
         first, second = (
             draw_volumes(network, condition, diffusion, noise, VALIDATION_SAMPLER) > 0.5 for _ in range(2)
         )
-    true = examples.distance > 0
-    volume, true_volume = _voxels(first), _voxels(true)
-    return HeldOut(
-        float(_iou(first, true).mean()),
-        float(((volume - true_volume).abs() / true_volume).mean()),
-        float(_iou(first, second).mean()),
-        count,
-    )
-
-
-def _voxels(inside: torch.Tensor) -> torch.Tensor:
-    return inside.sum((1, 2, 3, 4)).double()
-
-
-def _iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return _voxels(a & b) / _voxels(a | b).clamp_min(1.0)
+    return measured(examples.distance > 0, first, second)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dispr_cli.config import PRECISIONS, TrainingConfig
-from dispr_cli.errors import ConfigError
+from dispr_cli.config import GRID, TRAINING_RANGES, TrainingConfig
+from dispr_cli.setting_ranges import Nested, Number, Range, Whole, check_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,15 @@ class ShaprConfig:
     augmentation: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        for name, least in (("num_examples", 1), ("batch_size", 1), ("adversarial_examples", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number from {least}")
-        for name in ("learning_rate", "discriminator_rate", "checkpoint_minutes", "topology_order"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
-        if not 0.0 <= self.validation_fraction < 0.9:
-            raise ConfigError(f"validation_fraction is {self.validation_fraction}: expected 0 to 0.9")
-        if not 0.0 <= self.topology_weight < float("inf"):
-            raise ConfigError(f"topology_weight is {self.topology_weight}: expected 0 or more")
-        if not (self.topology_resolution == 0 or 4 <= self.topology_resolution <= 64):
-            raise ConfigError(f"topology_resolution is {self.topology_resolution}: expected 0, or 4 to 64")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"unknown precision {self.precision!r}: expected {', '.join(PRECISIONS)}")
-        if self.topology_dimension not in (0, 1, 2):
-            raise ConfigError(f"topology_dimension is {self.topology_dimension}: expected 0, 1 or 2")
+        check_settings(self, {**TRAINING_RANGES, **_OWN_RANGES})
+
+
+_OWN_RANGES: Mapping[str, Range] = {
+    "topology_weight": Number(0.0, 1e6),
+    "topology_resolution": Whole(4, GRID, also=(0,)),
+    "topology_dimension": Whole(0, 2),
+    "topology_order": Number(0.0, 100.0, above=True),
+    "adversarial_examples": Whole(0, 10**12),
+    "discriminator_rate": Number(0.0, 10.0, above=True),
+    "augmentation": Nested(TrainingConfig),
+}

@@ -19,7 +19,8 @@ from dispr_cli.baselines.shapr.topology import topological_loss
 from dispr_cli.diffusion.augmentation import Randomness, augment
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
-from dispr_cli.diffusion.resumable_run import HeldOut, Progress, Start, TrainingEvents, run_resumably
+from dispr_cli.diffusion.held_out_metrics import HeldOut, measured
+from dispr_cli.diffusion.resumable_run import Progress, ResumableRun, Start, TrainingEvents
 from dispr_cli.diffusion.training_state import Origin, TrainingState
 
 FORMAT = "dispr-shapr/1"
@@ -123,6 +124,18 @@ class ShaprTrainer:
         """The network itself: SHAPR keeps no running average."""
         return self.network
 
+    def start_from(self, network: ShapeNetwork) -> None:
+        """Begin with the weights of another network."""
+        self.network.load_state_dict(network.state_dict())
+
+    def validate(self, network: ShapeNetwork, held_out: TrainingCells) -> HeldOut:
+        """Take the metrics of a network on held-out cells."""
+        return validate(network, held_out, self.device)
+
+    def write(self, path: Path, facts: dict[str, Any]) -> None:
+        """Write the network, with what its file is to say of it."""
+        write_tensors(path, dict(self.network.state_dict()), {"format": FORMAT, "provenance": facts})
+
     def save(self, path: Path, origin: Origin) -> None:
         """Write everything that is needed to go on."""
         self._state(origin).save(path, self.step)
@@ -152,7 +165,7 @@ def train_shapr(
     device: torch.device,
     autocast: bool = False,
     held_out: TrainingCells | None = None,
-    start: Start | None = None,
+    start: Start[ShapeNetwork] | None = None,
     provenance: dict[str, Any] | None = None,
     events: TrainingEvents | None = None,
     until: float = float("inf"),
@@ -183,28 +196,10 @@ def train_shapr(
     trainer = ShaprTrainer(cells, config, device, autocast)
     if start is not None:
         start.network.to(device)
-
-    def begin() -> None:
-        if start is not None:
-            trainer.network.load_state_dict(start.network.state_dict())
-
-    def write(facts: dict[str, Any]) -> None:
-        write_tensors(out, dict(trainer.network.state_dict()), {"format": FORMAT, "provenance": facts})
-
-    return run_resumably(
-        trainer,
-        out,
-        config,
-        write=write,
-        begin=begin,
-        validate=lambda network, held: validate(network, held, device),
-        cells=cells,
-        held_out=held_out,
-        start=start,
-        provenance=provenance,
-        events=events,
-        until=until,
+    run = ResumableRun(
+        trainer, out, cells, held_out=held_out, start=start, provenance=provenance, events=events
     )
+    return run.run(until)
 
 
 def validate(network: ShapeNetwork, held_out: TrainingCells, device: torch.device) -> HeldOut:
@@ -215,8 +210,4 @@ def validate(network: ShapeNetwork, held_out: TrainingCells, device: torch.devic
         planes = planes_of(examples.image, examples.outline > 0).split(4)
         found = torch.cat([network.logits(part) > 0 for part in planes])
     network.train()
-    space, true = (1, 2, 3, 4), examples.distance > 0
-    volume, true_volume = (inside.sum(space).double() for inside in (found, true))
-    overlap = (found & true).sum(space) / (found | true).sum(space).clamp_min(1)
-    error = ((volume - true_volume).abs() / true_volume).mean()
-    return HeldOut(float(overlap.mean()), float(error), 1.0, len(held_out))
+    return measured(examples.distance > 0, found)

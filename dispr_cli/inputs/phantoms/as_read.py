@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.crops import normalise
 from dispr_cli.inputs.phantoms.generate import Phantom
@@ -18,7 +18,7 @@ def as_read(phantom: Phantom) -> Cell:
     CellError
         If the image is flat.
     """
-    mask = phantom.mask > 127
+    mask = phantom.mask >= FOREGROUND
     image = normalise(phantom.image, mask)
     box = (0, 0, GRID, GRID)
     return Cell(phantom.name, image, mask, phantom.voxel_size_um, Path(phantom.name), None, box, False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.phantoms import clusters, shapes
 from dispr_cli.inputs.phantoms.bodies import Draft, bounded_normal
@@ -145,14 +145,14 @@ def segment_cell(
 
 def cut_at_glass(volume: NDArray[np.uint8], slices: int) -> None:
     """Empty the last slices of a cell in place: on the glass the real volumes end abruptly."""
-    hit = np.flatnonzero((volume > 127).any(axis=(1, 2)))
+    hit = np.flatnonzero((volume >= FOREGROUND).any(axis=(1, 2)))
     if hit.size:
         volume[hit[-1] + 1 - slices :] = 0
 
 
 def keep_cell(volume: NDArray[np.uint8], filled: bool) -> NDArray[np.uint8] | None:
     """Drop crumbs below a twentieth of the largest part, fill cavities; None where nothing is left."""
-    labels, count = ndimage.label(volume > 127)
+    labels, count = ndimage.label(volume >= FOREGROUND)
     if count == 0:
         return None
     if count > 1:
@@ -166,7 +166,7 @@ def keep_cell(volume: NDArray[np.uint8], filled: bool) -> NDArray[np.uint8] | No
 
 def fill_cavities(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fill the hollows that no path connects with the outside, as the real volumes are filled."""
-    labels, count = ndimage.label(volume <= 127)
+    labels, count = ndimage.label(volume < FOREGROUND)
     if count > 1:
         cavity = (labels > 0) & (labels != labels[0, 0, 0])
         volume = np.where(ndimage.binary_dilation(cavity), 255, volume).astype(np.uint8)
@@ -178,7 +178,7 @@ def centring_shift(volume: NDArray[np.uint8], rng: np.random.Generator) -> NDArr
 
     In the real cells the box is centred exactly in z, and to a pixel or two in y and x.
     """
-    low, high = (np.array(edge) for edge in _bounds(volume > 127))
+    low, high = (np.array(edge) for edge in _bounds(volume >= FOREGROUND))
     jitter = np.array([1.2, 1.2, 0.0]) * np.clip(rng.standard_normal(3), -2, 2)
     target = np.array([31.7, 31.8, 31.77]) + jitter
     shift = np.rint(target - 0.5 * (low + high)).astype(int)
@@ -195,7 +195,7 @@ def shifted(array: NDArray[T], steps: Sequence[int]) -> NDArray[T]:
 
 def sane_mask(mask: NDArray[np.uint8]) -> bool:
     """Whether the central slice shows one cell: not tiny, not everything, one part dominating."""
-    labels, count = ndimage.label(mask > 127)
+    labels, count = ndimage.label(mask >= FOREGROUND)
     sizes = np.bincount(labels.ravel())[1:]
     return count > 0 and 200 <= sizes.sum() <= 2800 and sizes.max() >= 0.5 * sizes.sum()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dispr_cli.config import FOREGROUND
 from dispr_cli.errors import StoreError
 from dispr_cli.inputs.phantoms.generate import (
     PHANTOM_CLASSES,
@@ -94,7 +95,7 @@ def _numbered(count: int, classes: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def table_row(phantom: Phantom, number: int, seed: int) -> list[str | int]:
     """One line of the table."""
-    volume = int((phantom.volume > 127).sum()) * phantom.voxel_size_um**3
+    volume = int((phantom.volume >= FOREGROUND).sum()) * phantom.voxel_size_um**3
     parameters = {name: float(f"{value:.6g}") for name, value in sorted(phantom.traits.items())}
     return [
         phantom.name,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.shape.features import (
@@ -103,8 +102,3 @@ def measure_shape(volume: NDArray[Any], voxel_size_um: float | None = None) -> d
         measured = family.measure(shape)
         values |= {feature.name: measured[feature.name] for feature in family.features}
     return values
-
-
-def as_row(values: dict[str, float]) -> NDArray[np.float64]:
-    """Return the values in the order of :data:`SHAPE_FEATURES`, (F,)."""
-    return np.array([values[feature.name] for feature in SHAPE_FEATURES])

@@ -28,8 +28,8 @@ def partial_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes the place of `path` when the block ends without an error.
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the name of a file to write, which takes the place of `path` when the block ends without an error.
 
     The bytes reach the disk before the name does, so a reader or a power cut meets the old file or
     the new one, never half of either.
@@ -41,15 +41,21 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
     """
     partial = partial_path(path)
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
+        with partial.open("rb+") as written:
+            os.fsync(written.fileno())
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes the place of `path`, as :func:`replacing` says."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        yield file
 
 
 def replace_bytes(path: Path, content: bytes) -> None:
