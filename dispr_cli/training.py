@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dispr_cli.config import FINE_TUNING_RATE, METHODS, DenoiserConfig, TrainingConfig
 from dispr_cli.errors import ConfigError
-from dispr_cli.study.folds import hold_out
 from dispr_cli.training_job import TrainingJob, TrainingWatcher
 from dispr_cli.training_settings import settings_of
 
@@ -21,6 +16,7 @@ if TYPE_CHECKING:
     from dispr_cli.baselines.nearest import NearestConfig
     from dispr_cli.baselines.shapr.settings import ShaprConfig
     from dispr_cli.diffusion.checkpoint import Checkpoint
+    from dispr_cli.diffusion.folder import TrainingInput
 
 PUBLISHED_TOPOLOGY_WEIGHT = 0.1
 """Weight of the topological loss in SHAPR + topology (arXiv 2203.01703)."""
@@ -34,6 +30,7 @@ def train_on_folder(
     init: str | None,
     events: TrainingWatcher,
     never_seen: bool = False,
+    reading: TrainingInput | None = None,
 ) -> None:
     """Train a method on the cells of a folder, or go on with a training that was stopped.
 
@@ -42,7 +39,7 @@ def train_on_folder(
     method
         One of :data:`TRAINED`.
     data
-        Folder with ``image/``, ``mask/`` and ``obj/``.
+        Folder with ``image/``, ``mask/`` and ``obj/``, or what ``reading`` makes cells of.
     out
         Weights to write.
     values
@@ -53,6 +50,8 @@ def train_on_folder(
         Who is told how it goes.
     never_seen
         The user says that the weights to start from learned from none of these cells.
+    reading
+        How cells and their ground truths are read; the defaults if None.
 
     Raises
     ------
@@ -60,8 +59,8 @@ def train_on_folder(
         If the folder, the settings or the weights to start from cannot be used, or ``out`` cannot be written.
     """
     from dispr_cli.diffusion.checkpoint import check_writable
-    from dispr_cli.diffusion.folder import read_training_cells
     from dispr_cli.diffusion.processes import launched
+    from dispr_cli.training_cells import cells_to_train_on
 
     if method not in TRAINED:
         raise ConfigError(f"--method {method} is not trained; those that are: {', '.join(TRAINED)}")
@@ -71,24 +70,9 @@ def train_on_folder(
         raise ConfigError("--never-seen is of the weights of --init, and none are given")
     config = SETTINGS[method](values, init)
     check_writable(out)
-    cells = read_training_cells(
-        data, skipped=lambda name, error: events.message(f"Left out: {name}: {error}")
-    )
-    held = split_held_out(cells.names, config.validation_fraction)
-    learned = cells.select(np.flatnonzero(~held))
-    held_out = cells.select(np.flatnonzero(held)) if held.any() else None
-    TRAINED[method](TrainingJob(learned, held_out, out, config, init, data.name, events, never_seen))
-
-
-def split_held_out(names: Sequence[str], fraction: float) -> NDArray[np.bool_]:
-    """Choose the cells held out of a training, by cell and stratified by class; (len(names),) bool.
-
-    The nearest whole number of cells to that share, at least one and not all; none of fewer than four.
-    """
-    if fraction <= 0.0 or len(names) < 4:
-        return np.zeros(len(names), np.bool_)
-    count = min(max(1, math.floor(fraction * len(names) + 0.5)), len(names) - 1)
-    return hold_out(names, count)
+    found = cells_to_train_on(data, reading, config.validation_fraction, events.message)
+    cells = (found.learned, found.held_out)
+    TRAINED[method](TrainingJob(*cells, out, config, init, data.name, events, never_seen, found.held_in))
 
 
 def our_settings(values: Mapping[str, Any], init: str | None) -> TrainingConfig:
@@ -155,7 +139,7 @@ def _train_ours(job: TrainingJob[TrainingConfig]) -> None:
     from dispr_cli.diffusion.device import choose_autocast, choose_device
     from dispr_cli.diffusion.processes import joined
     from dispr_cli.diffusion.training_run import start_of, train_denoiser
-    from dispr_cli.trust_measurement import measure_trust
+    from dispr_cli.trust_measurement import FEWEST_HELD_OUT, measure_trust
 
     config, device = job.config, choose_device(job.config.device)
     autocast = choose_autocast(device, config.precision)
@@ -163,9 +147,14 @@ def _train_ours(job: TrainingJob[TrainingConfig]) -> None:
     if job.init is not None:
         begun = start_of(weights_to_start_from(job.init))
         start = job.start(begun.network, begun.known)
+    advice = job.how_to_hold_out(FEWEST_HELD_OUT, start)
     with joined(device) as processes:
         if processes.is_first:
             job.announce(device, autocast, start)
+            if advice:
+                job.events.message(
+                    f"intervals of volume and surface need {FEWEST_HELD_OUT} held-out cells{advice}"
+                )
         train_denoiser(
             job.learned,
             job.out,
@@ -177,7 +166,9 @@ def _train_ours(job: TrainingJob[TrainingConfig]) -> None:
             start=start,
             provenance={"data": job.data, "init": job.init or "random"},
             events=job.heard(),
-            finish=lambda kept: measure_trust(job.out, job.learned, kept, device, job.events.message),
+            finish=lambda kept: measure_trust(
+                job.out, job.learned, kept, device, job.events.message, advice=advice
+            ),
             processes=processes,
         )
 

@@ -25,6 +25,10 @@ NOTABLE_IOU, NOTABLE_VOLUME_ERROR = 0.01, 0.005
 """Two trainings of the same network differ by so much, and two seeds of noise (docs/model_log.md)."""
 
 
+MOST_HELD_OUT_SHARE = 0.5
+"""More than half of the cells to measure the rest is no training."""
+
+
 class TrainingWatcher(Protocol):
     """Who follows a training."""
 
@@ -58,6 +62,8 @@ class TrainingJob(Generic[Config]):
         Who is told how it goes.
     never_seen
         The user says that the weights to start from learned from none of the held-out cells.
+    held_in
+        The folder that held-out cells come from; empty if they are a share of all.
     """
 
     learned: TrainingCells
@@ -68,6 +74,7 @@ class TrainingJob(Generic[Config]):
     data: str
     events: TrainingWatcher
     never_seen: bool = False
+    held_in: str = ""
 
     def start(self, network: Network, known: KnownCells) -> Start[Network]:
         """Begin with weights that know some cells, as far as the user does not know better."""
@@ -99,6 +106,27 @@ class TrainingJob(Generic[Config]):
         kept = never_learned(known, self.learned, self.held_out)
         if lost := held - (0 if kept is None else len(kept)):
             self.events.message(_not_new(known, lost, held))
+
+    def how_to_hold_out(self, fewest: int, start: Start | None = None) -> str:
+        """Say what to do for more held-out cells that are new to the weights; empty if they are enough."""
+        from dispr_cli.diffusion.known_cells import NOTHING
+        from dispr_cli.diffusion.resumable_run import never_learned
+
+        known = NOTHING if start is None else start.known
+        held = 0 if self.held_out is None else len(self.held_out)
+        kept = never_learned(known, self.learned, self.held_out)
+        new = 0 if kept is None else len(kept)
+        if new >= fewest:
+            return ""
+        if self.held_in:
+            return f"; put more cells into {self.held_in}"
+        cells = len(self.learned) + held
+        # Of more held-out cells the same share is new to the weights, as far as anybody knows.
+        wanted = math.ceil(fewest * held / new) if new else fewest
+        share = math.ceil(100 * wanted / cells) / 100
+        if (held and not new) or share > MOST_HELD_OUT_SHARE:
+            return f", which takes more cells than these {cells}" if new == held else ""
+        return f"; --validation-fraction {share:g} holds out {math.floor(share * cells + 0.5)} of {cells}"
 
     def heard(self) -> TrainingEvents:
         """Whom a training tells what."""

@@ -22,17 +22,39 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If the file cannot be read or is not TOML.
+        If the file cannot be read, is not TOML, or gives a setting under two names.
     """
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        named = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     # A ValueError: not TOML, not UTF-8, or a number of more digits than Python reads.
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid TOML ({error})") from error
+    return _of_options(named, path)
+
+
+def _of_options(named: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Give settings their names where they are called as the options of the command line are.
+
+    Raises
+    ------
+    ConfigError
+        If a setting stands there under both names.
+    """
+    values: dict[str, Any] = {}
+    for name, value in named.items():
+        setting = name.replace("-", "_")
+        setting = _OPTIONS.get(setting, setting)
+        if setting in values:
+            raise ConfigError(f"{path}: gives the setting {setting} twice, as {name} too; keep one of them")
+        values[setting] = value
+    return values
+
+
+_OPTIONS = {"examples": "num_examples"}
 
 
 def settings_of(configuration: type[Settings], values: Mapping[str, Any]) -> Settings:

@@ -40,6 +40,7 @@ def measure_trust(
     held_out: TrainingCells | None,
     device: torch.device,
     notify: Callable[[str], None] = lambda message: None,
+    advice: str = "",
 ) -> Trust:
     """Draw the held-out cells with finished weights, and write what that says of new cells.
 
@@ -54,6 +55,8 @@ def measure_trust(
         :data:`MOST_HELD_OUT` of them, spread over all.
     notify
         Called with a sentence if there will be no intervals, or no ``unlike_training``.
+    advice
+        How to hold out more cells, the end of that sentence.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def measure_trust(
     intervals = {} if held_out is None else _intervals(method, held_out)
     if not intervals:
         count = 0 if held_out is None else len(held_out)
-        notify(f"{count} cells held out: too few for intervals of volume and surface ({FEWEST_HELD_OUT} do)")
+        few = f"too few for intervals of volume and surface ({FEWEST_HELD_OUT} do)"
+        notify(f"{count} cells held out: {few}{advice}")
     settings = sampling_settings(method.identity())
     measured = (MeasuredIntervals(settings, intervals),) if intervals else ()
     trust = Trust(checkpoint.sha256, measured, familiarity)

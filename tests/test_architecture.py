@@ -41,9 +41,10 @@ ALLOWED = {
     "pictures": {"errors", "inputs", "diffusion", "report", "volumes"},
     "pipeline": {"errors", "config", "ordered_work", "inputs", "method", "scale", "shape", "volumes"},
     "methods": {"errors", "config", "method", "diffusion", "baselines", "held_out"},
+    "training_cells": {"errors", "inputs", "study", "diffusion"},
     "training": {
         *("errors", "config", "study", "diffusion", "baselines"),
-        *("training_settings", "training_job", "trust_measurement"),
+        *("training_settings", "training_cells", "training_job", "trust_measurement"),
     },
     "scoring": {
         *("errors", "config", "durable", "ordered_work", "inputs", "volumes", "shape", "study", "report"),

@@ -27,7 +27,7 @@ from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_denoiser
 from dispr_cli.pipeline import choose_cells_at_once, read_cells, reconstruct, reconstruct_to_store
 from dispr_cli.scale import shards
-from dispr_cli.training import split_held_out
+from dispr_cli.training_cells import split_held_out
 from dispr_cli.volumes.store import VolumeStore, open_store
 from tests.stub_method import StubMethod
 

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dispr_cli.commands.input_options import TruthVoxelSize, sides_of
 from dispr_cli.commands.options import INPUT, OUTPUT, Json, Quiet, Threads
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 
@@ -60,15 +61,7 @@ def evaluate(
             "--voxel-size", help="Side of a voxel in um, for stores without one.", rich_help_panel=INPUT
         ),
     ] = None,
-    truth_voxel_size: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--truth-voxel-size",
-            help="Sides of the ground truths' voxels in um: one number, or z,y,x. Wins over the files.",
-            metavar="UM",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    truth_voxel_size: TruthVoxelSize = None,
     binary: Annotated[
         bool,
         typer.Option(
@@ -104,7 +97,7 @@ def evaluate(
             classes=classes,
             classes_from_name=classes_from_name,
             voxel_size_um=voxel_size,
-            truth_voxel_size_um=_sides(truth_voxel_size),
+            truth_voxel_size_um=sides_of(truth_voxel_size),
             binary=binary,
             figures=figures,
             threads=threads,
@@ -113,16 +106,3 @@ def evaluate(
     print_evaluation(found, quiet=quiet, as_json=json_output)
     if found.broken or found.unfinished:
         raise typer.Exit(EXIT_SOME_CELLS_FAILED)
-
-
-def _sides(text: str | None) -> tuple[float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        sides = [float(word) for word in text.split(",")]
-    except ValueError:
-        sides = []
-    if len(sides) not in (1, 3):
-        raise ConfigError(f"--truth-voxel-size is {text!r}: expected one length in um, or three (z,y,x)")
-    z, y, x = sides * 3 if len(sides) == 1 else sides
-    return z, y, x

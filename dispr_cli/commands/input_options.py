@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from dispr_cli.commands.options import INPUT
+from dispr_cli.errors import ConfigError
+from dispr_cli.inputs.settings import GRID_VOXEL_SIZE_UM
 
 PixelSize = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it at run time
@@ -55,6 +57,14 @@ Scale = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+GridVoxelSize = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--grid-voxel-size",
+        help=f"Side of the network's voxels in um ({GRID_VOXEL_SIZE_UM}, or what the weights record).",
+        rich_help_panel=INPUT,
+    ),
+]
 Channel = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option("--channel", help="Channel that shows the cells, from 0.", rich_help_panel=INPUT),
@@ -84,3 +94,32 @@ MaxPixels = Annotated[
         "--max-pixels", help="Images of more pixels are refused before decoding.", rich_help_panel=INPUT
     ),
 ]
+TruthVoxelSize = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--truth-voxel-size",
+        help="Sides of the ground truths' voxels in um: one number, or z,y,x. Wins over the files.",
+        metavar="UM",
+        rich_help_panel=INPUT,
+    ),
+]
+
+
+def sides_of(text: str | None) -> tuple[float, float, float] | None:
+    """Read ``--truth-voxel-size``.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither one length nor three.
+    """
+    if text is None:
+        return None
+    try:
+        sides = [float(word) for word in text.split(",")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 3) or not all(0 < side < float("inf") for side in sides):
+        raise ConfigError(f"--truth-voxel-size is {text!r}: expected one length in um, or three (z,y,x)")
+    z, y, x = sides * 3 if len(sides) == 1 else sides
+    return z, y, x

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from dispr_cli.commands.input_options import (
     Border,
     Channel,
+    GridVoxelSize,
     Invert,
     Labels,
     MaskFrom,
@@ -145,6 +146,7 @@ def reconstruct(
     labels: Labels = "auto",
     border: Border = "keep",
     scale: Scale = "auto",
+    grid_voxel_size: GridVoxelSize = None,
     channel: Channel = None,
     plane: Plane = None,
     invert: Invert = False,
@@ -226,6 +228,7 @@ def reconstruct(
     """
     from dispr_cli.commands import watch
     from dispr_cli.commands.interruption import keeping_work
+    from dispr_cli.diffusion.grid_choice import choose_grid
     from dispr_cli.durable import explained
     from dispr_cli.inputs.plan import plan_cells
     from dispr_cli.scale.parts import WHOLE, choose_part
@@ -244,6 +247,7 @@ def reconstruct(
         raise ConfigError(f"{out} is an address: a store is written to a local folder and copied afterwards")
     samples, steps, spread = spend(quality, method_name, samples, steps, spread)
     run = ReconstructConfig(samples, seed, _cells_at_once(cells_at_once), device, precision)
+    grid = choose_grid(weights, grid_voxel_size)
     inputs = InputSettings(
         channel=channel,
         plane=None if plane is None else plane_of(plane),
@@ -253,10 +257,13 @@ def reconstruct(
         labels=labels,  # type: ignore[arg-type]
         border=border,  # type: ignore[arg-type]
         scale=scale,  # type: ignore[arg-type]
+        grid_voxel_size_um=grid.voxel_size_um,
         min_cell_pixels=min_cell_pixels,
         max_pixels=max_pixels,
     )
     plan = plan_cells(source, inputs, masks=masks)
+    if not (quiet or json_output) and (said := grid.sentence_about(plan.cells)):
+        typer.echo(said, err=True)
     if dry_run:
         watch.print_plan(plan, inputs, json_output)
         return

@@ -125,8 +125,8 @@ def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tens
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise WeightsError(
-            f"{path}: is damaged or not a safetensors file ({error}). Copy it again, or leave out --weights "
-            "to use the ones shipped."
+            f"{path}: is damaged or not a safetensors file ({error}). Copy it again, or give "
+            "other weights made by 'dispr train'."
         ) from error
 
 
@@ -141,7 +141,7 @@ def _head(path: Path) -> bytes:
     except OSError as error:
         raise WeightsError(
             f"{path}: weights cannot be read ({error.strerror}). Give a .safetensors file made by "
-            "'dispr train', or leave out --weights to use the ones shipped."
+            "'dispr train'."
         ) from error
 
 

@@ -37,12 +37,16 @@ class TrainingCells:
         (N, 64, 64) int8, signed distance to the mask's outline in tenths of a pixel.
     image
         (N, 64, 64) uint8.
+    voxel_sizes_um
+        Side of the voxels of each cell's grid in micrometres, None where it is not known; empty where nothing
+        is recorded, as in packs.
     """
 
     names: tuple[str, ...]
     distance: NDArray[np.int8]
     outline: NDArray[np.int8]
     image: NDArray[np.uint8]
+    voxel_sizes_um: tuple[float | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,7 +54,11 @@ class TrainingCells:
     def select(self, index: NDArray[np.integer]) -> TrainingCells:
         """Cells ``index``, in order."""
         return TrainingCells(
-            tuple(self.names[i] for i in index), self.distance[index], self.outline[index], self.image[index]
+            tuple(self.names[i] for i in index),
+            self.distance[index],
+            self.outline[index],
+            self.image[index],
+            tuple(self.voxel_sizes_um[i] for i in index) if self.voxel_sizes_um else (),
         )
 
     def digests(self) -> tuple[str, ...]:
@@ -157,4 +165,7 @@ def join_cells(parts: list[TrainingCells]) -> TrainingCells:
         np.concatenate([part.distance for part in parts]),
         np.concatenate([part.outline for part in parts]),
         np.concatenate([part.image for part in parts]),
+        tuple(size for part in parts for size in part.voxel_sizes_um)
+        if all(part.voxel_sizes_um for part in parts)
+        else (),
     )

@@ -16,6 +16,7 @@ from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.interruption import Interruption
 from dispr_cli.diffusion.known_cells import NOTHING, KnownCells
 from dispr_cli.diffusion.processes import ALONE, Processes
+from dispr_cli.diffusion.trained_grid import TrainedGrid
 from dispr_cli.diffusion.training_facts import UNFINISHED
 from dispr_cli.diffusion.training_state import Origin
 from dispr_cli.errors import DisprError
@@ -283,8 +284,10 @@ def never_learned(
 def facts_of_cells(known: KnownCells, cells: TrainingCells, kept: TrainingCells | None) -> dict[str, Any]:
     """Return what weights record of the cells behind them; ``learned`` is None where a part is not known."""
     learned = known.after(cells).learned
+    grid = TrainedGrid.of(cells.voxel_sizes_um)
     return {
         "cells": len(cells),
+        **({} if grid is None else {"grid": grid.as_json()}),
         "learned": None if learned is None else sorted(learned),
         "held_out": [] if kept is None else list(kept.names),
         "held_out_digests": [] if kept is None else list(kept.digests()),

@@ -48,6 +48,12 @@ def find_truths(folder: Path) -> dict[str, Path]:
     return truths
 
 
+def find_truths_in_obj(folder: Path) -> dict[str, Path]:
+    """Find the volumes below folders ``obj/`` alone, as :func:`find_truths` names them; none is no error."""
+    files = [path for path in _volumes(folder) if _truth_folder(folder, path) is not None]
+    return by_name(((_name(folder, path), path) for path in files), "ground truth")
+
+
 def truth_by_cell(truths: dict[str, Path], cells: list[str]) -> dict[str, Path]:
     """Give each cell its truth: of the same name, else of that file name, if only one truth has it.
 

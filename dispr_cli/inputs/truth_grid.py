@@ -13,6 +13,9 @@ from dispr_cli.errors import CellError
 from dispr_cli.inputs.crop_window import EQUAL_SCALE, centre_of_box, equal_or
 from dispr_cli.inputs.truth import TruthVolume
 
+MOST_BEYOND = 0.01
+"""A truth of which a larger share lies beyond the grid is another shape there."""
+
 _MIDDLE = (GRID - 1) / 2
 
 Triple = tuple[float, float, float]
@@ -58,8 +61,37 @@ def is_on_grid(truth: TruthVolume, voxel_size_um: float | None) -> bool:
     return not known or _ratios(truth, voxel_size_um) == (1.0, 1.0, 1.0)
 
 
+def refuse_ambiguous(truth: TruthVolume, scaled: str | None, image_shape: tuple[int, int] | None) -> None:
+    """Refuse a cube of unknown voxel size that may lie on the image or on the grid, where these differ.
+
+    Parameters
+    ----------
+    truth
+        The truth.
+    scaled
+        How the cell was laid on the grid, see :data:`dispr_cli.inputs.crops.Scaled`.
+    image_shape
+        (height, width) of the image it was cut from; None if that is not known.
+
+    Raises
+    ------
+    CellError
+        If it is such a cube.
+    """
+    resampled = scaled in ("physical", "fit") and image_shape == (GRID, GRID)
+    cube = truth.occupancy.shape == (GRID,) * 3
+    if resampled and cube and truth.voxel_size_um is None and not truth.of_store:
+        raise CellError(
+            f"the image of {GRID} x {GRID} pixels was resampled, and the ground truth of {GRID} x {GRID} x "
+            f"{GRID} voxels may lie on the image's pixels or on the grid; give --truth-voxel-size."
+        )
+
+
 def place_truth(
-    truth: TruthVolume, voxel_size_um: float | None, source: CropSource | None = None
+    truth: TruthVolume,
+    voxel_size_um: float | None,
+    source: CropSource | None = None,
+    grid_option: str = "--voxel-size",
 ) -> TruthPlacement:
     """Decide how a truth lies on the grid of a cell.
 
@@ -75,6 +107,8 @@ def place_truth(
         Side of the grid's voxels in micrometres; None if unknown.
     source
         Where the cell was cut out; None if that is not known.
+    grid_option
+        With what the user can say the voxel size of the grid.
 
     Returns
     -------
@@ -87,7 +121,7 @@ def place_truth(
         If the scale cannot be known.
     """
     depth, height, width = truth.occupancy.shape
-    scale = _scale(truth, voxel_size_um)
+    scale = _scale(truth, voxel_size_um, grid_option)
     middle_z, middle_y, middle_x = (depth - 1) / 2, (height - 1) / 2, (width - 1) / 2
     if source is None or source.image_shape != (height, width):
         return TruthPlacement(scale, (middle_z, middle_y, middle_x))
@@ -97,7 +131,7 @@ def place_truth(
     if truth.voxel_size_um is None or voxel_size_um is None:
         raise CellError(
             "the ground truth has the planes of the whole image, and its voxel size or the cell's is "
-            "unknown; reconstruct with --pixel-size and give --truth-voxel-size."
+            "unknown; read the images with --pixel-size and give --truth-voxel-size."
         )
     (y0, x0, y1, x1), (_, scale_y, scale_x) = source.bounding_box, scale
     return TruthPlacement(scale, (middle_z, centre_of_box(y0, y1, scale_y), centre_of_box(x0, x1, scale_x)))
@@ -148,7 +182,7 @@ def _share_beyond(
     return 1 - np.count_nonzero(inside[kept]) / np.count_nonzero(inside)
 
 
-def _scale(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
+def _scale(truth: TruthVolume, voxel_size_um: float | None, grid_option: str) -> Triple:
     if truth.voxel_size_um is not None and voxel_size_um is not None:
         return _ratios(truth, voxel_size_um)
     shape, sides = truth.occupancy.shape, truth.voxel_size_um or (1.0, 1.0, 1.0)
@@ -156,7 +190,7 @@ def _scale(truth: TruthVolume, voxel_size_um: float | None) -> Triple:
         return (GRID / shape[0],) * 3
     words = " x ".join(map(str, shape))
     whose = "its own voxel size" if truth.voxel_size_um is None else "the voxel size of the reconstruction"
-    option = "--truth-voxel-size" if truth.voxel_size_um is None else "--voxel-size"
+    option = "--truth-voxel-size" if truth.voxel_size_um is None else grid_option
     raise CellError(
         f"the ground truth has {words} voxels and not 64 x 64 x 64, and {whose} is unknown; give {option}."
     )

@@ -11,18 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import FOREGROUND, GRID
+from dispr_cli.config import FOREGROUND
 from dispr_cli.errors import CellError, ConfigError, DisprError, StoreError
 from dispr_cli.inputs.images import read_header
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import TruthVolume, read_truth_volume
 from dispr_cli.inputs.truth_folder import find_truths, truth_by_cell
-from dispr_cli.inputs.truth_grid import CropSource, is_on_grid, onto_grid, place_truth
+from dispr_cli.inputs.truth_grid import (
+    MOST_BEYOND,
+    CropSource,
+    is_on_grid,
+    onto_grid,
+    place_truth,
+    refuse_ambiguous,
+)
 from dispr_cli.volumes.attributes import may_be_store
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.store import open_store
 
-_MOST_BEYOND = 0.01
 _CORNERS_TOO = np.ones((3, 3, 3), dtype=bool)
 
 
@@ -155,7 +161,7 @@ def truth_on_grid(
     """
     notes = []
     occupancy = truth.occupancy
-    _refuse_ambiguous(truth, row)
+    refuse_ambiguous(truth, row.scaled, row.source_shape)
     if not is_on_grid(truth, voxel_size_um):
         source = _crop_source(row, configuration)
         # Where a failed cell would have been does not matter: nothing is compared with its truth.
@@ -168,23 +174,12 @@ def truth_on_grid(
             )
         placement = place_truth(truth, voxel_size_um, source)
         occupancy, beyond = onto_grid(truth, placement)
-        if beyond > _MOST_BEYOND:
+        if beyond > MOST_BEYOND:
             notes.append(f"{beyond:.0%} of the ground truth lies beyond the grid and is not compared")
     parts = int(ndimage.label(occupancy >= FOREGROUND, _CORNERS_TOO)[1])
     if parts > 1:
         notes.append(f"the ground truth consists of {parts} parts that do not touch; all are measured")
     return GridTruth(occupancy, tuple(notes))
-
-
-def _refuse_ambiguous(truth: TruthVolume, row: CellRow) -> None:
-    """Refuse a cube of unknown voxel size that may lie on the image or on the grid, where these differ."""
-    resampled = row.scaled in ("physical", "fit") and row.source_shape == (GRID, GRID)
-    cube = truth.occupancy.shape == (GRID,) * 3
-    if resampled and cube and truth.voxel_size_um is None and not truth.of_store:
-        raise CellError(
-            f"the image of {GRID} x {GRID} pixels was resampled, and the ground truth of {GRID} x {GRID} x "
-            f"{GRID} voxels may lie on the image's pixels or on the grid; give --truth-voxel-size."
-        )
 
 
 def _crop_source(row: CellRow, configuration: dict[str, Any]) -> CropSource | None:

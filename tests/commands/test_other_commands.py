@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS, load_denoiser
 from dispr_cli.diffusion.resumable_run import state_file
 from dispr_cli.diffusion.trust import read_trust, trust_file
+from dispr_cli.training_settings import read_settings
 from tests.commands.test_reconstruct import assert_told, dispr
 
 
@@ -115,3 +118,51 @@ def test_training_without_truth_says_so(phantom_folder: Path, tmp_path: Path) ->
         shutil.copytree(phantom_folder / part, tmp_path / "cells" / part)
     told = dispr("train", tmp_path / "cells", "--out", tmp_path / "m.safetensors")
     assert_told(told, "obj/")
+
+
+def test_train_reads_what_reconstruct_reads(phantom_folder: Path, tmp_path: Path) -> None:
+    """Dark cells of the second channel of larger pixels, masks and truths elsewhere."""
+    for path in sorted((phantom_folder / "image").iterdir()):
+        image = tifffile.imread(path)
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        two = np.stack([np.zeros_like(image), 255 - image])
+        tifffile.imwrite(tmp_path / "pictures" / path.name, two, imagej=True, metadata={"axes": "CYX"})
+    out = tmp_path / "mine.safetensors"
+    command = ("train", tmp_path / "pictures", "--out", out, "--masks", phantom_folder / "mask")
+    command += (
+        "--truth",
+        phantom_folder / "obj",
+        "--examples",
+        2,
+        "--batch-size",
+        2,
+        "--channel",
+        1,
+        "--invert",
+    )
+    assert_told(dispr(*command, "--truth-voxel-size", "thin"), "--truth-voxel-size is 'thin'")
+    told = dispr(*command, "--pixel-size", 0.2)
+    assert_told(
+        told, "none of its 7 cells", "give --truth-voxel-size", "... and 2 more: 7 cells are left out"
+    )
+    result = dispr(*command, "--pixel-size", 0.2, "--truth-voxel-size", 0.2, "--grid-voxel-size", 0.2)
+    assert result.returncode == 0, result.stderr
+    assert "the cells lie on voxels of 0.2 um" in result.stderr
+    assert "need 20 held-out cells, which takes more cells than these 7" in " ".join(result.stderr.split())
+    assert load_denoiser(out).provenance["grid"]["voxel_size_um"] == 0.2
+
+
+def test_settings_have_the_names_of_options_too(phantom_folder: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("examples = 2\nbatch-size = 1\n")
+    assert read_settings(settings) == {"num_examples": 2, "batch_size": 1}
+    settings.write_text("examples = 2\nnum_examples = 1\n")
+    told = dispr("train", phantom_folder, "--out", tmp_path / "m.safetensors", "--config", settings)
+    assert_told(told, "gives the setting num_examples twice")
+
+
+def test_weights_to_start_from_that_are_not_there(phantom_folder: Path, tmp_path: Path) -> None:
+    out, missing = tmp_path / "m.safetensors", tmp_path / "no.safetensors"
+    told = dispr("train", phantom_folder, "--out", out, "--init", missing)
+    assert_told(told, str(missing), "cannot be read")
+    assert "--weights" not in told.stderr

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from dispr_cli.diffusion.checkpoint import save_denoiser
+from dispr_cli.diffusion.trained_grid import TrainedGrid
 from dispr_cli.volumes.store import open_store
 from tests.commands.in_process import dispr_here
+from tests.diffusion.tiny import make_denoiser
 
 
 @pytest.fixture
@@ -82,3 +85,23 @@ def test_a_projection_is_refused(cells: Path) -> None:
     result = dispr_here("reconstruct", cells / "pictures", "--plane", "max", "--dry-run")
     assert result.returncode == 2
     assert "a projection shows all planes at once" in result.stderr
+
+
+def test_own_weights_bring_their_voxel_size(cells: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    grid = TrainedGrid.of((0.11, 0.11))
+    assert grid is not None
+    save_denoiser(own, make_denoiser(), {"grid": grid.as_json()})
+    run = ("reconstruct", cells / "pictures", cells / "out.zarr", "--masks", cells / "outlines")
+    run += ("--samples", 1, "--steps", 1, "--weights", own, "--pixel-size", 0.11)
+    result = dispr_here(*run)
+    assert result.returncode == 0, result.stderr
+    assert "cells are read at 0.11 um" in result.stderr
+    store = open_store(cells / "out.zarr")
+    assert store.voxel_size_um == 0.11
+    assert [row.scaled for row in store.cells] == ["verbatim"] * 3
+    assert store.configuration["inputs"]["grid_voxel_size_um"] == 0.11
+    assert "cells are read at" not in dispr_here(*run, "--quiet").stderr
+    asked = dispr_here(*run, "--grid-voxel-size", 0.2, "--overwrite")
+    assert "cells are read at 0.2 um, as --grid-voxel-size says" in asked.stderr
+    assert open_store(cells / "out.zarr").voxel_size_um == 0.2

@@ -7,7 +7,7 @@ import pytest
 
 from dispr_cli.classification.labels import readable
 from dispr_cli.study.folds import class_of, hold_out
-from dispr_cli.training import split_held_out
+from dispr_cli.training_cells import split_held_out
 
 NAMES = [
     f"{kind}_{i:03d}" for kind, count in (("a", 55), ("b", 25), ("c", 18), ("d", 10)) for i in range(count)
