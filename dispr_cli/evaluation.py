@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.cells import Measuring, ScoredCell, score_cells
 from dispr_cli.scoring.files import SCORES, remove_old_figures, scores_file, write_summary, write_tables
+from dispr_cli.scoring.learned import scores_by_learning
 from dispr_cli.scoring.matching import (
     LeftOut,
     Match,
@@ -72,6 +73,8 @@ def evaluate(
     voxel_size_um: float | None = None,
     truth_voxel_size_um: tuple[float, float, float] | None = None,
     binary: bool = False,
+    held_out_only: bool = False,
+    never_seen: Collection[str] = (),
     figures: bool = True,
     threads: int | None = None,
     events: EvaluationEvents | None = None,
@@ -99,6 +102,10 @@ def evaluate(
         Sides (z, y, x) of the truths' voxels; wins over their files.
     binary
         Threshold before laying surfaces, as the paper does; else they lie at the occupancy's half level.
+    held_out_only
+        Compare only cells that the weights of no method have learned from, as their stores record.
+    never_seen
+        Names of methods that you know to have been trained on none of the cells.
     figures
         Draw them.
     threads
@@ -122,7 +129,7 @@ def evaluate(
     stores_by_name = dict(zip(name_methods(opened, names), opened, strict=True))
     folder = _folder(out, [store.path for store in opened])
     truths = open_truths(Path(truth), truth_voxel_size_um)
-    match = match_cells(stores_by_name, truths)
+    match = match_cells(stores_by_name, truths, held_out_only=held_out_only, never_seen=never_seen)
     table = Path(classes) if isinstance(classes, str) else classes
     by_cell = choose_classes(match.cells, table, classes_from_name)
     sizes = voxel_sizes(match, voxel_size_um)
@@ -140,6 +147,9 @@ def evaluate(
         summaries=summaries,
         comparisons=compare(scores, PAIRED_SCORES) if len(scores) > 1 else {},
         classes=kept,
+        learning={
+            method.name: scores_by_learning(scores[method.name], method.states) for method in match.methods
+        },
         failed={method.name: _among(method.failed, kept) for method in match.methods},
         broken=tuple(broken),
         notes=tuple(notes),

@@ -14,7 +14,7 @@ import numpy as np
 from dispr_cli.config import METHODS, ReconstructConfig
 from dispr_cli.errors import ConfigError
 from dispr_cli.evaluation import EvaluationEvents, evaluate
-from dispr_cli.held_out import HeldOutMethod
+from dispr_cli.held_out import HeldOutMethod, only_held_out
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import MethodOptions, load_method
@@ -205,7 +205,7 @@ def _reconstruct(
 ) -> None:
     if isinstance(method, HeldOutMethod | SampledMethod):
         # Some folds only: what they may be tried on is compared, the rest is left out.
-        plan = dataclasses.replace(plan, cells=[c for c in plan.cells if c.name in method.covered])
+        plan = only_held_out(plan, method.covered, method.name)
     messages.message(f"{store.name}: {len(plan.cells)} cells by {method.name} on {method.describe()}")
     reconstruct_to_store(
         plan,

@@ -78,6 +78,23 @@ def evaluate(
             rich_help_panel=INPUT,
         ),
     ] = False,
+    held_out_only: Annotated[
+        bool,
+        typer.Option(
+            "--held-out-only",
+            help="Compare only cells that no method's weights have learned from, as the stores record.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
+    never_seen: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--never-seen",
+            help="You say that this method was trained on none of the cells; once for each.",
+            metavar="METHOD",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     figures: Annotated[
         bool, typer.Option("--figures/--no-figures", help="Draw figures.", rich_help_panel=OUTPUT)
     ] = True,
@@ -87,7 +104,8 @@ def evaluate(
 ) -> None:
     """Compare reconstructions with ground truths, and methods with each other on the cells they share.
 
-    Cells that a method failed on count as empty shapes; cells that are not compared are listed.
+    Cells that a method failed on count as empty shapes; cells that are not compared are listed. Cells that
+    a method's weights were trained on are named and scored apart: they say nothing of new cells.
     """
     from dispr_cli.commands.watch_evaluation import EvaluationProgress, print_evaluation
     from dispr_cli.evaluation import evaluate as run
@@ -106,6 +124,8 @@ def evaluate(
             voxel_size_um=voxel_size,
             truth_voxel_size_um=_sides(truth_voxel_size),
             binary=binary,
+            held_out_only=held_out_only,
+            never_seen=never_seen or (),
             figures=figures,
             threads=threads,
             events=events,

@@ -56,6 +56,8 @@ class EvaluationProgress(Following):
 
 def print_evaluation(found: Evaluation, *, quiet: bool, as_json: bool) -> None:
     """Print the tables, what is missing from them, and the folder last."""
+    for warning in found.warnings():  # Also when quiet: the scores mean something else.
+        typer.echo(f"Warning: {warning}", err=True)
     if as_json:
         typer.echo(json.dumps(found.short_content()))
         return

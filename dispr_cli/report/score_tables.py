@@ -16,7 +16,7 @@ HEADLINE = ("iou", "volume_error", "surface_error", "surface_distance")
 """Scores whose paired differences the screen shows."""
 
 
-_WORDS = ("method", "class", "pair", "score")
+_WORDS = ("method", "class", "pair", "score", "to its weights")
 _LABELS = {
     "iou": "IoU",
     "vote_iou": "IoU of the vote",
@@ -101,6 +101,24 @@ def score_table(summaries: Mapping[str, MethodSummary], failed: Mapping[str, int
     )
     header = ("method", "cells", "failed", *(title for title, _, _ in columns))
     return WordTable("Scores, one random sample", header, rows, "Mean ± standard deviation over the cells.")
+
+
+def learning_table(by_state: Mapping[tuple[str, str], Mapping[str, Summary]], unit: str) -> WordTable:
+    """Scores of each method and state of cells: learned by its weights, new to them, or unknown."""
+    columns: tuple[tuple[str, str, Callable[[Summary], str]], ...] = (
+        ("IoU", "iou", _number),
+        ("IoU of the vote", "vote_iou", _number),
+        ("volume error", "volume_error", _percent),
+        ("surface error", "surface_error", _percent),
+        (f"distance ({unit})", "surface_distance", _number),
+    )
+    rows = tuple(
+        (method, state, str(scores["iou"].count), *(shown(scores[score]) for _, score, shown in columns))
+        for (method, state), scores in by_state.items()
+    )
+    header = ("method", "to its weights", "cells", *(title for title, _, _ in columns))
+    note = "Scores on cells that the weights learned from say nothing of new cells; those on new cells do."
+    return WordTable("Learned and new cells, one random sample", header, rows, note)
 
 
 def further_table(summaries: Mapping[str, MethodSummary], unit: str) -> WordTable:

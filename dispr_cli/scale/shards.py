@@ -146,7 +146,8 @@ def reconstruct_shard(
                 drawn = method.reconstruct([cell for _, cell in good], store.num_samples, job.seed)
                 shapes = dict(zip((place for place, _ in good), drawn, strict=True))
             writer.put(
-                draft, [(place, _row(refs[place], cell), cell, shapes.get(place)) for place, cell in batch]
+                draft,
+                [(place, _row(refs[place], cell, method), cell, shapes.get(place)) for place, cell in batch],
             )
             failed = [(refs[place].name, str(cell)) for place, cell in batch if not isinstance(cell, Cell)]
             events.reconstructed(len(good), failed)
@@ -160,7 +161,7 @@ def _is_open(row: CellRow, retry_failed: bool) -> bool:
     return not row.is_done and (retry_failed or not row.is_failed)
 
 
-def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
+def _row(ref: CellRef, cell: Cell | CellError, method: Method) -> CellRow:
     row = CellRow(
         name=ref.name,
         source=str(ref.image),
@@ -176,6 +177,7 @@ def _row(ref: CellRef, cell: Cell | CellError) -> CellRow:
             voxel_size_px=ref.voxel_size_px,
             scaled=ref.scaled,
             made_from=cell.made_from,
+            learned=method.learned_from(cell),
             status=DONE,
         )
     return replace(row, status=f"{FAILED}{cell}")

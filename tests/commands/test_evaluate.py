@@ -93,3 +93,19 @@ def test_options_that_make_no_sense(place: Path, options: tuple[object, ...], wo
 
 def test_what_is_no_store(place: Path) -> None:
     assert_told(dispr("evaluate", place / "truths", "--truth", place / "truths"), "not a store made by dispr")
+
+
+def test_learned_cells_are_warned_of_and_left_out(place: Path, tmp_path: Path) -> None:
+    make_store(tmp_path / "net.zarr", around(0.0), method="net", learned={FIRST: True})
+    command = ("evaluate", tmp_path / "net.zarr", "--truth", place / "truths", "--no-figures")
+    warned = dispr(*command, "--quiet")
+    assert "Warning: net: 1 of 4 cells were learned by these weights" in warned.stderr
+    assert "Learned and new cells" in warned.stdout
+    in_json = dispr(*command, "--json")
+    assert "Warning: net: 1 of 4" in in_json.stderr
+    assert json.loads(in_json.stdout)["learning"]["net"]["counts"] == {"learned": 1, "new": 3, "unknown": 0}
+    held_out = dispr(*command, "--held-out-only")
+    assert held_out.returncode == 0
+    assert f"Not compared: {FIRST}: learned by the weights of net" in held_out.stderr
+    assert "Warning" not in held_out.stderr
+    assert "3 cells against the ground truths" in held_out.stdout
