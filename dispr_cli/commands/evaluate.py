@@ -13,8 +13,14 @@ from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 
 def evaluate(
     stores: Annotated[
-        list[Path],
-        typer.Argument(help="Stores written by dispr reconstruct; several are compared.", show_default=False),
+        list[str],
+        typer.Argument(
+            help="Stores written by dispr reconstruct, or predictions of another program: a folder of "
+            "volumes named like the cells (cell.tif, or cell_0.tif, cell_1.tif ...; .npy too), or a Zarr "
+            "array with names.",
+            metavar="[NAME=]PATH...",
+            show_default=False,
+        ),
     ],
     truth: Annotated[
         Path,
@@ -115,7 +121,7 @@ def evaluate(
     events = EvaluationProgress(quiet or json_output)
     with events:
         found = run(
-            list(stores),
+            stores,
             truth,
             out=out,
             names=name or (),

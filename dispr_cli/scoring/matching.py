@@ -11,10 +11,10 @@ from statistics import median
 from dispr_cli.classification.labels import read_labels, without_suffix
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.learned import LEARNED, NEW, state_of
+from dispr_cli.scoring.predictions import Reconstructions
 from dispr_cli.scoring.truths import Truths
 from dispr_cli.study.folds import class_of
 from dispr_cli.volumes.rows import CellRow
-from dispr_cli.volumes.store import VolumeStore
 
 NO_CLASS = ""
 """The class of every cell where no classes were given."""
@@ -41,7 +41,7 @@ class ComparedMethod:
     """
 
     name: str
-    store: VolumeStore
+    store: Reconstructions
     indices: dict[str, int]
     rows: dict[str, CellRow]
     states: dict[str, str]
@@ -88,8 +88,10 @@ class Match:
     unused_truths: tuple[str, ...]
 
 
-def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> list[str]:
+def name_methods(stores: Sequence[Reconstructions], names: Sequence[str | None] = ()) -> list[str]:
     """Name each store: as the user says, else by its method, and by its file where methods repeat.
+
+    A None among the names leaves that store to the rule.
 
     Raises
     ------
@@ -99,10 +101,11 @@ def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> li
     if names and len(names) != len(stores):
         raise ConfigError(f"{len(names)} names for {len(stores)} stores; give --name once for each store.")
     methods = [str(store.configuration.get("method", store.path.stem)) for store in stores]
-    counts = Counter(methods)
-    chosen = list(names) or [
-        method if counts[method] == 1 else store.path.stem
-        for method, store in zip(methods, stores, strict=True)
+    given = names or [None] * len(stores)
+    counts = Counter(method for name, method in zip(given, methods, strict=True) if name is None)
+    chosen = [
+        name or (method if counts[method] == 1 else store.path.stem)
+        for name, method, store in zip(given, methods, stores, strict=True)
     ]
     twice = [name for name, count in Counter(chosen).items() if count > 1]
     if twice:
@@ -111,7 +114,7 @@ def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> li
 
 
 def match_cells(
-    stores: Mapping[str, VolumeStore],
+    stores: Mapping[str, Reconstructions],
     truths: Truths,
     *,
     held_out_only: bool = False,
@@ -269,7 +272,7 @@ def _not_held_out(cell: str, learning: Mapping[str, Mapping[str, str]]) -> str |
 
 
 def _nothing_shared(
-    stores: Mapping[str, VolumeStore], truths: Truths, left_out: Sequence[LeftOut], unused: Sequence[str]
+    stores: Mapping[str, Reconstructions], truths: Truths, left_out: Sequence[LeftOut], unused: Sequence[str]
 ) -> InputError:
     paths = ", ".join(str(store.path) for store in stores.values())
     for reason in (_LEARNED, _UNRECORDED):

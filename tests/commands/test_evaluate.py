@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from tests.commands.test_reconstruct import assert_told, dispr
-from tests.scoring.stores import RADII, around, make_store, write_truths
+from tests.scoring.stores import RADII, around, ball, make_store, write_truths
 
 FIRST = next(iter(RADII))
 
@@ -91,8 +91,25 @@ def test_options_that_make_no_sense(place: Path, options: tuple[object, ...], wo
     assert_told(dispr("evaluate", "cylinder.zarr", *options, cwd=place), *words)
 
 
-def test_what_is_no_store(place: Path) -> None:
-    assert_told(dispr("evaluate", place / "truths", "--truth", place / "truths"), "not a store made by dispr")
+def test_what_is_no_store(place: Path, tmp_path: Path) -> None:
+    for path, words in (
+        (tmp_path, "holds no prediction"),
+        (tmp_path / "none.zarr", "does not exist"),
+        (place / "cylinder.zarr" / "cells.csv", "is a file: expected the folder of a store"),
+    ):
+        assert_told(dispr("evaluate", path, "--truth", place / "truths"), words)
+
+
+def test_predictions_of_another_program_are_named_and_compared(place: Path, tmp_path: Path) -> None:
+    for name, radius in RADII.items():
+        np.save(tmp_path / f"{name}.npy", np.stack([ball(radius - 1), ball(radius)]) / 255)
+    stores = (place / "cylinder.zarr", f"my method={tmp_path}")
+    result = dispr("evaluate", *stores, "--truth", place / "truths", "--no-figures", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "Warning: my method: it is not recorded whether 4 of 4 cells were learned" in result.stderr
+    means = json.loads(result.stdout)["means"]
+    assert list(means) == ["cylinder", "my method"]
+    assert means["cylinder"]["iou"] < means["my method"]["iou"] < means["my method"]["best_iou"]
 
 
 def test_learned_cells_are_warned_of_and_left_out(place: Path, tmp_path: Path) -> None:
