@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dispr_cli import __version__
+from dispr_cli.report.pair_table import HEADLINE, pair_table
 from dispr_cli.report.score_tables import (
-    HEADLINE,
     UNITS,
     WordTable,
     class_table,
     further_table,
     learning_table,
-    pair_table,
     score_table,
     spread_table,
 )
@@ -121,7 +120,7 @@ class Evaluation:
             tables.append(class_table(self.summaries, unit, only_macro=short))
         if self.comparisons:
             pairs = self._pairs_of_the_first() if short else self.comparisons
-            tables.append(pair_table(pairs, HEADLINE if short else PAIRED_SCORES))
+            tables.append(pair_table(pairs, HEADLINE if short else PAIRED_SCORES, unit))
         return tables
 
     def _pairs_of_the_first(self) -> dict[str, list[Comparison]]:

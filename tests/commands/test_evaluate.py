@@ -31,7 +31,13 @@ def test_tables_on_screen_and_the_folder_last(place: Path) -> None:
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[-1] == f"results: {place / 'evaluation'}"
-    for words in ("Scores, one random sample", "dispr − cylinder", "macro", "95 % interval"):
+    for words in (
+        "Scores, one random sample",
+        "dispr − cylinder",
+        "macro",
+        "95 % interval",
+        "within one score",
+    ):
         assert words in result.stdout
     assert "4 cells, dispr, cylinder" in result.stderr
 
