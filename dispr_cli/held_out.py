@@ -166,9 +166,11 @@ def _refuse_cells_of_no_fold(plan: Plan, method: HeldOutMethod) -> None:
     others = [ref.name for ref in plan.cells if ref.name not in method.covered]
     if others:
         total, count = len(plan.cells), len(method.members)
-        trainings = f"the {count} trainings" if count > 1 else "the only training"
+        apart = (
+            f"held out of none of the {count} trainings" if count > 1 else "not held out of the only training"
+        )
         raise WeightsError(
-            f"{plan.source}: {len(others)} of {total} cells (first: {others[0]}) were held out of none of "
-            f"{trainings} in the folder of weights, so no network may be tried on them. Give --held-out-only "
-            f"to draw the {total - len(others)} others alone, or add the weights of the missing folds."
+            f"{plan.source}: {len(others)} of {total} cells (first: {others[0]}) were {apart} in the "
+            "folder of weights, so no network may be tried on them. Give --held-out-only to draw "
+            f"the {total - len(others)} others alone, or add the weights of the missing folds."
         )

@@ -18,7 +18,7 @@ def evaluate(
             help="Stores written by dispr reconstruct, or predictions of another program: a folder of "
             "volumes named like the cells (cell.tif, or cell_0.tif, cell_1.tif ...; .npy too), or a Zarr "
             "array with names.",
-            metavar="[NAME=]PATH...",
+            metavar="[NAME=]PATH",
             show_default=False,
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -89,9 +90,10 @@ class LearningScores:
             more = f", of {unknown} it is not recorded" if unknown else ""
             return f"{method}: {words}{more}: scores of those say nothing of new cells. {alternative}"
         if unknown:
+            said = f"--never-seen {shlex.quote(method)}"
             return (
                 f"{method}: it is not recorded whether {unknown} of {self.total} cells were learned; if they "
-                f"were, its scores say nothing of new cells. If they were not, say --never-seen {method}."
+                f"were, its scores say nothing of new cells. If they were not, say {said}."
             )
         return None
 
