@@ -30,6 +30,7 @@ from dispr_cli.commands.options import (
     OUTPUT,
     SAMPLING,
     Device,
+    HeldOutOnly,
     Json,
     Precision,
     Quiet,
@@ -140,6 +141,7 @@ def reconstruct(
         ),
     ] = None,
     weights: Weights = None,
+    held_out_only: HeldOutOnly = False,
     pixel_size: PixelSize = None,
     masks: Masks = None,
     mask_from: MaskFrom = None,
@@ -276,7 +278,8 @@ def reconstruct(
             picture.parent.mkdir(parents=True, exist_ok=True)
 
     from dispr_cli.diffusion.trust import trust_of
-    from dispr_cli.methods import MethodOptions, load_method
+    from dispr_cli.held_out import cells_to_draw
+    from dispr_cli.methods import MethodOptions, load_method, load_with_held_out
     from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
     from dispr_cli.scale.shards import Job
     from dispr_cli.shape.unmeshed_area import unmeshed_area
@@ -289,7 +292,8 @@ def reconstruct(
             f"--save-trajectory needs --method {NAMES[0]} with one file of weights, whose steps it draws"
         )
     options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
-    method = load_method(method_name, options, events.message)
+    method, held_out = load_with_held_out(method_name, options, events.message)
+    plan = cells_to_draw(plan, method, held_out, held_out_only=held_out_only, notify=events.message)
     events.message(
         watch.count_of_work(len(plan.cells), samples) + f", by {method.name} on {method.describe()}"
     )

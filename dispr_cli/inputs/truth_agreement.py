@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 
 FOCAL_SLICE = GRID // 2
 """Plane of the grid that the image and the mask show (docs/formats.md)."""
