@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.scoring.cells import Measuring, ScoredCell, score_cells
 from dispr_cli.scoring.files import SCORES, remove_old_figures, scores_file, write_summary, write_tables
+from dispr_cli.scoring.learned import scores_by_learning
 from dispr_cli.scoring.matching import (
     LeftOut,
     Match,
@@ -19,12 +20,12 @@ from dispr_cli.scoring.matching import (
     name_methods,
     voxel_sizes,
 )
+from dispr_cli.scoring.predictions import open_reconstructions
 from dispr_cli.scoring.result import PAIRED_SCORES, Evaluation
 from dispr_cli.scoring.truths import Truths, open_truths
 from dispr_cli.shape.comparison import compare, summarise_method
 from dispr_cli.shape.measures import CellScores
 from dispr_cli.threads import available_threads
-from dispr_cli.volumes.store import open_store
 
 FOLDER = "evaluation"
 
@@ -72,6 +73,8 @@ def evaluate(
     voxel_size_um: float | None = None,
     truth_voxel_size_um: tuple[float, float, float] | None = None,
     binary: bool = False,
+    held_out_only: bool = False,
+    never_seen: Collection[str] = (),
     figures: bool = True,
     threads: int | None = None,
     events: EvaluationEvents | None = None,
@@ -81,7 +84,8 @@ def evaluate(
     Parameters
     ----------
     stores
-        Written by ``dispr reconstruct``; several are compared in pairs.
+        Written by ``dispr reconstruct``, or predictions of another program: a folder of volumes named like
+        the cells, or a Zarr array with their names. ``NAME=PATH`` names one. Several are compared in pairs.
     truth
         A folder with ``obj/``, a folder of volumes named like the cells, or a store with one sample a cell.
         Truths on other grids are resampled.
@@ -99,6 +103,10 @@ def evaluate(
         Sides (z, y, x) of the truths' voxels; wins over their files.
     binary
         Threshold before laying surfaces, as the paper does; else they lie at the occupancy's half level.
+    held_out_only
+        Compare only cells that the weights of no method have learned from, as their stores record.
+    never_seen
+        Names of methods that you know to have been trained on none of the cells.
     figures
         Draw them.
     threads
@@ -118,11 +126,13 @@ def evaluate(
         cannot be used is no error: the cell is listed.
     """
     events = events or Silence()
-    opened = [open_store(Path(path)) for path in _listed(stores)]
-    stores_by_name = dict(zip(name_methods(opened, names), opened, strict=True))
+    listed = _listed(stores)
+    opened, truths = open_reconstructions(
+        [path for _, path in listed], lambda: open_truths(Path(truth), truth_voxel_size_um)
+    )
+    stores_by_name = dict(zip(name_methods(opened, _names(listed, names)), opened, strict=True))
     folder = _folder(out, [store.path for store in opened])
-    truths = open_truths(Path(truth), truth_voxel_size_um)
-    match = match_cells(stores_by_name, truths)
+    match = match_cells(stores_by_name, truths, held_out_only=held_out_only, never_seen=never_seen)
     table = Path(classes) if isinstance(classes, str) else classes
     by_cell = choose_classes(match.cells, table, classes_from_name)
     sizes = voxel_sizes(match, voxel_size_um)
@@ -140,6 +150,9 @@ def evaluate(
         summaries=summaries,
         comparisons=compare(scores, PAIRED_SCORES) if len(scores) > 1 else {},
         classes=kept,
+        learning={
+            method.name: scores_by_learning(scores[method.name], method.states) for method in match.methods
+        },
         failed={method.name: _among(method.failed, kept) for method in match.methods},
         broken=tuple(broken),
         notes=tuple(notes),
@@ -153,11 +166,26 @@ def _among(reasons: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, st
     return {cell: reason for cell, reason in reasons.items() if cell in cells}
 
 
-def _listed(stores: Path | str | Sequence[Path | str]) -> list[Path | str]:
-    paths = [stores] if isinstance(stores, Path | str) else list(stores)
-    if not paths:
+def _listed(stores: Path | str | Sequence[Path | str]) -> list[tuple[str | None, Path]]:
+    """Return the name, where there is one, and the path of each store."""
+    texts = [stores] if isinstance(stores, Path | str) else list(stores)
+    if not texts:
         raise ConfigError("no store was named: dispr evaluate OUT.zarr --truth FOLDER")
-    return paths
+    return [_named(text) for text in texts]
+
+
+def _named(text: Path | str) -> tuple[str | None, Path]:
+    name, equals, path = str(text).partition("=")
+    if not equals or not name or Path(text).exists():  # a path may hold the sign itself
+        return None, Path(text)
+    return name, Path(path)
+
+
+def _names(listed: Sequence[tuple[str | None, Path]], names: Sequence[str]) -> Sequence[str | None]:
+    given = [name for name, _ in listed]
+    if names and any(given):
+        raise ConfigError("names were given as NAME=PATH and by --name; choose one of the ways.")
+    return names or given
 
 
 def _folder(out: Path | str | None, stores: Sequence[Path]) -> Path:

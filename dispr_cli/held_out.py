@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from dispr_cli.config import GRID
 from dispr_cli.errors import WeightsError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.inputs.plan import Plan
 from dispr_cli.method import Method
 from dispr_cli.study.networks import NetworkRecord, network_of
 
@@ -80,6 +82,11 @@ class HeldOutMethod:
         changes = [member.take_precision(precision) for member in takers]
         return any(changes)
 
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Ask the network that draws the cell: names may be equal where cells are not."""
+        weights = network_of(cell.name, self._records)
+        return None if weights is None else self.members[weights].learned_from(cell)
+
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Reconstruct each cell by its own network; see :class:`dispr_cli.method.Method`.
 
@@ -100,6 +107,76 @@ class HeldOutMethod:
         if found is None:
             raise WeightsError(
                 f"cell {cell.name}: was held out of none of the {len(self.members)} trainings, so no network "
-                "may be tried on it. Give one file (--weights FILE) for cells that are new to all of them."
+                "may be tried on it. Leave it out (--held-out-only), or give one file (--weights FILE) for "
+                "cells that are new to all of them."
             )
         return found
+
+
+def cells_to_draw(
+    plan: Plan,
+    method: Method,
+    held_out: Collection[str],
+    *,
+    held_out_only: bool,
+    notify: Callable[[str], None] = lambda message: None,
+) -> Plan:
+    """Choose among the planned cells those that a method may draw; all if it is a rule that learns from none.
+
+    Parameters
+    ----------
+    plan
+        All cells.
+    method, held_out
+        From :func:`dispr_cli.methods.load_with_held_out`.
+    held_out_only
+        Leave out cells that the weights do not record as held out.
+    notify
+        Called with a sentence that says how many are left.
+
+    Raises
+    ------
+    WeightsError
+        If no cell is left, or folds of weights are asked for cells that none of them held out.
+    """
+    if held_out_only and method.identity().get("learns", True):
+        chosen = only_held_out(plan, held_out, method.name)
+        notify(f"{len(chosen.cells)} of {len(plan.cells)} cells were held out of the training, and are drawn")
+        return chosen
+    if isinstance(method, HeldOutMethod):
+        _refuse_cells_of_no_fold(plan, method)
+    return plan
+
+
+def only_held_out(plan: Plan, held_out: Collection[str], method: str) -> Plan:
+    """Keep of the planned cells those that were held out of the training of a method.
+
+    Raises
+    ------
+    WeightsError
+        If no cell is left.
+    """
+    cells = [ref for ref in plan.cells if ref.name in held_out]
+    if not cells:
+        recorded = f"they record {len(held_out)} others" if held_out else "they record none"
+        raise WeightsError(
+            f"{method}: none of the {len(plan.cells)} cells of {plan.source} was held out of the training of "
+            f"its weights ({recorded}). Give the folder that they were trained in, or weights that held some "
+            "out (--weights)."
+        )
+    return replace(plan, cells=cells)
+
+
+def _refuse_cells_of_no_fold(plan: Plan, method: HeldOutMethod) -> None:
+    """Say before anything is computed that some cells are nobody's."""
+    others = [ref.name for ref in plan.cells if ref.name not in method.covered]
+    if others:
+        total, count = len(plan.cells), len(method.members)
+        apart = (
+            f"held out of none of the {count} trainings" if count > 1 else "not held out of the only training"
+        )
+        raise WeightsError(
+            f"{plan.source}: {len(others)} of {total} cells (first: {others[0]}) were {apart} in the "
+            "folder of weights, so no network may be tried on them. Give --held-out-only to draw "
+            f"the {total - len(others)} others alone, or add the weights of the missing folds."
+        )

@@ -37,6 +37,12 @@ class Method(Protocol):
         A method that learns from no cell says so: ``learns`` is False.
         """
 
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether it was trained on this very cell; None where its weights do not say.
+
+        Shapes of such a cell say nothing of how well new cells come out.
+        """
+
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Draw shapes.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from dispr_cli.diffusion.reconstruction import DiffusionMethod
+    from dispr_cli.held_out import HeldOutMethod
     from dispr_cli.method import Method
 
 OURS = "dispr"
@@ -95,7 +96,18 @@ def load_denoiser(
 def load_method(
     name: str, options: MethodOptions | None = None, notify: Callable[[str], None] = silent
 ) -> Method:
-    """Load any method, ready to reconstruct.
+    """Load any method, ready to reconstruct; see :func:`load_with_held_out`."""
+    return load_with_held_out(name, options, notify)[0]
+
+
+Loaded = tuple["Method", "Collection[str]"]
+"""A method, and the names of the cells kept out of its training."""
+
+
+def load_with_held_out(
+    name: str, options: MethodOptions | None = None, notify: Callable[[str], None] = silent
+) -> Loaded:
+    """Load any method, and the names of the cells that its weights record as held out.
 
     Parameters
     ----------
@@ -118,12 +130,9 @@ def load_method(
     options = options or MethodOptions()
     _refuse_what_means_nothing(name, options)
     if options.weights is not None and options.weights.is_dir():
-        return _held_out(name, options, options.weights, notify)
-    return METHODS[name](options, notify)[0]
-
-
-Loaded = tuple["Method", "Collection[str]"]
-"""A method, and the names of the cells kept out of its training."""
+        folds = _held_out(name, options, options.weights, notify)
+        return folds, folds.covered
+    return METHODS[name](options, notify)
 
 
 def _ours(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
@@ -187,7 +196,7 @@ def _nearest(options: MethodOptions, notify: Callable[[str], None]) -> Loaded:
     if options.variant not in neighbours:
         raise ConfigError(f"--variant {options.variant!r} is not one of nearest: expected copy or mean-of-5")
     bank = read_bank(_required("nearest", options))
-    return NearestMethod(bank, neighbours[options.variant]), bank.held_out
+    return NearestMethod(bank, neighbours[options.variant]), bank.provenance.get("held_out", ())
 
 
 METHODS: Mapping[str, Callable[[MethodOptions, Callable[[str], None]], Loaded]] = {
@@ -238,7 +247,9 @@ def _required(name: str, options: MethodOptions) -> Path:
     return options.weights
 
 
-def _held_out(name: str, options: MethodOptions, folder: Path, notify: Callable[[str], None]) -> Method:
+def _held_out(
+    name: str, options: MethodOptions, folder: Path, notify: Callable[[str], None]
+) -> HeldOutMethod:
     from dispr_cli.diffusion.training_facts import fold_files
     from dispr_cli.held_out import HeldOutMethod
 

@@ -14,13 +14,15 @@ import numpy as np
 from dispr_cli.config import METHODS, ReconstructConfig
 from dispr_cli.errors import ConfigError
 from dispr_cli.evaluation import EvaluationEvents, evaluate
-from dispr_cli.held_out import HeldOutMethod
+from dispr_cli.held_out import HeldOutMethod, only_held_out
 from dispr_cli.inputs.plan import Plan, plan_cells
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import MethodOptions, load_method
 from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
 from dispr_cli.sampled_volumes import SampledMethod, load_sampled_method
 from dispr_cli.scale.shards import Events
+from dispr_cli.scoring.predictions import open_predictions
+from dispr_cli.scoring.truths import open_truths
 from dispr_cli.study.folds import assign_folds
 from dispr_cli.training import SETTINGS, TRAINED
 from dispr_cli.training_job import TrainingJob, TrainingWatcher
@@ -56,6 +58,10 @@ class PeerStudy:
         out of its training; where folds are missing, fewer cells are compared.
     volumes
         Folders with ``*.samples.npz`` by method, whose samples were drawn elsewhere; nothing is trained then.
+        Under any other name, volumes that another program predicted, see
+        :func:`dispr_cli.scoring.predictions.open_predictions`.
+    never_seen
+        Names among those whose programs were trained on none of the cells that they predicted.
     device
         Where networks are trained and run.
     """
@@ -67,6 +73,7 @@ class PeerStudy:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
     volumes: Mapping[str, Path] = field(default_factory=dict)
+    never_seen: tuple[str, ...] = ()
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -75,7 +82,7 @@ class PeerStudy:
                 raise ConfigError(f"there is no method {method!r}: expected some of {', '.join(METHODS)}")
         if not 2 <= self.num_folds <= 100:
             raise ConfigError(f"--folds is {self.num_folds}: expected a whole number from 2 to 100")
-        named = {*self.settings, *self.volumes, *(method.partition(":")[0] for method in self.weights)}
+        named = {*self.settings, *(method.partition(":")[0] for method in self.weights)}
         if unknown := named - set(METHODS):
             raise ConfigError(f"there is no method {min(unknown)!r}: expected some of {', '.join(METHODS)}")
 
@@ -115,17 +122,21 @@ def compare_peers(
         data, skipped=lambda name, error: training.message(f"Left out: {name}: {error}")
     )
     plan = plan_cells(data)
-    stores = []
+    foreign = {name: path for name, path in study.volumes.items() if name not in METHODS}
+    for path in foreign.values():  # What cannot be read is told before anything is trained.
+        open_predictions(path, cells.names, open_truths(data))
+    stores: list[Path | str] = []
     for method in study.methods:
         store = out / f"{method.replace(':', '-')}.zarr"
         loaded = _loaded(method, cells, out, study, training)
         _reconstruct(plan, store, loaded, study, training, reconstruction)
         stores.append(store)
     return evaluate(
-        stores,
+        [*stores, *foreign.values()],
         data,
         out=out / "evaluation",
-        names=[method.replace(":", " ") for method in study.methods],
+        names=[*(method.replace(":", " ") for method in study.methods), *foreign],
+        never_seen=study.never_seen,
         classes_from_name=True,
         events=evaluation,
     )
@@ -208,7 +219,7 @@ def _reconstruct(
 ) -> None:
     if isinstance(method, HeldOutMethod | SampledMethod):
         # Some folds only: what they may be tried on is compared, the rest is left out.
-        plan = dataclasses.replace(plan, cells=[c for c in plan.cells if c.name in method.covered])
+        plan = only_held_out(plan, method.covered, method.name)
     messages.message(f"{store.name}: {len(plan.cells)} cells by {method.name} on {method.describe()}")
     reconstruct_to_store(
         plan,

@@ -155,6 +155,15 @@ class SampledMethod:
             "sampled_volumes": {fold.path.name: fold.sha256 for fold in self.folds},
         }
 
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether the weights that drew a cell had learned from it, as the files record."""
+        from dispr_cli.diffusion.known_cells import known_cells
+
+        fold = next((fold for fold in self.folds if cell.name in fold.volumes), None)
+        if fold is None:
+            return None
+        return known_cells(fold.facts["training"], str(fold.facts.get("weights_sha256"))).learned_from(cell)
+
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Hand out the first samples of each cell, whatever the seed.
 

@@ -228,7 +228,7 @@ def _remember_cells(job: TrainingJob[NearestConfig]) -> None:
 
     kept = never_learned(NOTHING, job.learned, job.held_out)
     facts = {"method": "nearest", "data": job.data, **facts_of_cells(NOTHING, job.learned, kept)}
-    make_bank(job.learned, tuple(facts["held_out"])).save(job.out, facts)
+    make_bank(job.learned, facts).save(job.out)
 
 
 TRAINED: Mapping[str, Callable[[TrainingJob[Any]], None]] = {

@@ -31,6 +31,8 @@ class StubMethod:
         The process hangs once if this file is there.
     tag
         Stands in the identity, as a hash of weights would.
+    learned
+        Names of cells it is said to have learned from; nothing is known if there are none.
     """
 
     seconds_per_cell: float = 0.0
@@ -39,12 +41,16 @@ class StubMethod:
     tag: str = ""
     name: str = "stub"
     device_type: str = "cpu"
+    learned: tuple[str, ...] = ()
 
     def describe(self) -> str:
         return "nothing"
 
     def identity(self) -> dict[str, Any]:
         return {"method": self.name, "tag": self.tag}
+
+    def learned_from(self, cell: Cell) -> bool | None:
+        return cell.name in self.learned if self.learned else None
 
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         if _took(self.kills_itself_if):

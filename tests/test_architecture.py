@@ -41,11 +41,11 @@ ALLOWED = {
     "pictures": {"errors", "inputs", "diffusion", "report", "volumes"},
     "pipeline": {"errors", "config", "ordered_work", "inputs", "method", "scale", "shape", "volumes"},
     "methods": {"errors", "config", "method", "diffusion", "baselines", "held_out"},
+    "training_cells": {"errors", "inputs", "study", "diffusion"},
     "training": {
-        *("errors", "config", "diffusion", "baselines"),
-        *("training_settings", "training_job", "training_cells", "trust_measurement"),
+        *("errors", "config", "study", "diffusion", "baselines"),
+        *("training_settings", "training_cells", "training_job", "trust_measurement"),
     },
-    "training_cells": {"errors", "inputs", "diffusion", "study"},
     "scoring": {
         *("errors", "config", "durable", "ordered_work", "inputs", "volumes", "shape", "study", "report"),
         "classification",

@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from dispr_cli import config
+from dispr_cli.baselines.geometric import inflate
 from dispr_cli.baselines.shapr.network import ShapeNetwork
 from dispr_cli.baselines.shapr.training import FORMAT
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.errors import ConfigError, WeightsError
-from dispr_cli.held_out import HeldOutMethod
+from dispr_cli.held_out import HeldOutMethod, cells_to_draw
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.inputs.plan import plan_cells
 from dispr_cli.methods import METHODS, MethodOptions, load_method
 from dispr_cli.study.networks import NetworkRecord, network_of
 
@@ -40,6 +42,9 @@ class Constant:
     def identity(self) -> dict[str, Any]:
         return {"method": self.name, "weights_sha256": str(self.value)}
 
+    def learned_from(self, cell: Cell) -> bool | None:
+        return self.value > 1
+
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         return np.full((len(cells), num_samples, 64, 64, 64), self.value, np.uint8)
 
@@ -50,6 +55,8 @@ def test_each_cell_goes_to_the_network_that_never_saw_it() -> None:
     assert volumes.shape == (3, 2, 64, 64, 64)
     assert volumes[:, :, 0, 0, 0].tolist() == [[2, 2], [1, 1], [1, 1]]
     assert method.identity()["held_out_weights"] == {"a": "1", "b": "2"}
+    # Names alone may deceive: the network that draws a cell says whether it learned from it.
+    assert [method.learned_from(cell(name)) for name in "xyw"] == [False, True, None]
     with pytest.raises(WeightsError, match="cell w: was held out of none of the 2 trainings"):
         method.reconstruct([cell("w")], 1, seed=0)
 
@@ -86,6 +93,25 @@ def test_a_folder_of_folds_is_read_as_one_method(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[1], expected)
     assert not np.array_equal(found[0], expected)
     assert "2 networks" in together.describe()
+
+
+def test_only_cells_that_some_fold_held_out_are_drawn(phantom_folder: Path) -> None:
+    plan = plan_cells(phantom_folder)
+    first, second, *_ = names = [ref.name for ref in plan.cells]
+    folds = HeldOutMethod({"fold0": Constant(1)}, {"fold0": [second, first, "another"]})
+    with pytest.raises(WeightsError, match=r"5 of 7 cells .* the only training .*--held-out-only .* 2 "):
+        cells_to_draw(plan, folds, folds.covered, held_out_only=False)
+    told: list[str] = []
+    chosen = cells_to_draw(plan, folds, folds.covered, held_out_only=True, notify=told.append)
+    assert [ref.name for ref in chosen.cells] == [first, second]
+    assert told == ["2 of 7 cells were held out of the training, and are drawn"]
+    # The same of one file, and nothing to choose for a rule.
+    alone = cells_to_draw(plan, Constant(1), [names[6]], held_out_only=True)
+    assert [ref.name for ref in alone.cells] == [names[6]]
+    assert cells_to_draw(plan, Constant(1), [names[6]], held_out_only=False) is plan
+    assert cells_to_draw(plan, inflate(), (), held_out_only=True) is plan
+    with pytest.raises(WeightsError, match=r"none of the 7 cells .*they record none"):
+        cells_to_draw(plan, Constant(1), (), held_out_only=True)
 
 
 def test_every_name_has_a_loader_and_every_loader_a_name() -> None:

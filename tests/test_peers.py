@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from dispr_cli.baselines.shapr.method import load_shapr
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.folder import read_training_cells
 from dispr_cli.diffusion.training_facts import read_training_facts
-from dispr_cli.errors import ConfigError
+from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.peers import PeerStudy, _weights, compare_peers, parse_folders
 from dispr_cli.volumes.store import open_store
 from tests.diffusion.tiny import TINY
@@ -126,6 +127,22 @@ def test_volumes_drawn_elsewhere_stand_beside_the_others(phantom_folder: Path, t
     store = open_store(tmp_path / "out" / "dispr2022.zarr")
     assert store.configuration["num_steps"] == 7
     np.testing.assert_array_equal(store.read(names[0]), drawn[0])
+
+
+def test_predictions_of_another_program_are_compared_too(phantom_folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    study = PeerStudy(methods=("inflate",), num_samples=1, volumes={"mine": mine}, never_seen=("mine",))
+    listener = Listener()
+    mine.mkdir()
+    with pytest.raises(InputError, match="mine: holds no prediction"):
+        compare_peers(phantom_folder, tmp_path / "out", study, listener)
+    assert listener.said == []
+    for path in (phantom_folder / "obj").iterdir():
+        shutil.copy(path, mine)
+    found = compare_peers(phantom_folder, tmp_path / "out", study, listener)
+    assert [method.name for method in found.match.methods] == ["inflate", "mine"]
+    assert found.summaries["mine"].summaries["iou"]["all"].mean == 1.0
+    assert found.warnings() == []
 
 
 @pytest.mark.parametrize(

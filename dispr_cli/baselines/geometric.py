@@ -126,6 +126,10 @@ class GeometricMethod:
         """Name and variant decide everything; no cell was learned from."""
         return {"method": self.name, "variant": self.variant, "deterministic": True, "learns": False}
 
+    def learned_from(self, cell: Cell) -> bool:
+        """Say no: a rule learns from no cell."""
+        return False
+
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Shape of each cell, repeated for each sample; ``seed`` plays no part. An empty mask stays empty."""
         volumes = np.zeros((len(cells), num_samples, GRID, GRID, GRID), np.uint8)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from dispr_cli.baselines.outline import fill_outline
 from dispr_cli.config import GRID, TRAINING_RANGES
 from dispr_cli.diffusion.checkpoint import read_tensors, write_tensors
 from dispr_cli.diffusion.dataset import STEPS_PER_VOXEL, TrainingCells
+from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.setting_ranges import check_settings
@@ -57,23 +58,22 @@ class CellBank:
         (N, 64, 64, 64) uint8, surface at 127.5.
     masks
         (N, 64, 64) bool, holes filled.
-    held_out
-        Names of the cells that were kept out of the bank on purpose.
+    provenance
+        What is recorded of its cells, and of those that were kept out of it on purpose.
     """
 
     names: tuple[str, ...]
     occupancy: NDArray[np.uint8]
     masks: NDArray[np.bool_]
-    held_out: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
 
-    def save(self, path: Path, provenance: dict[str, Any] | None = None) -> None:
+    def save(self, path: Path) -> None:
         """Write as safetensors."""
         tensors = {
             "occupancy": torch.from_numpy(self.occupancy),
             "masks": torch.from_numpy(self.masks.astype(np.uint8)),
         }
-        facts = {**(provenance or {}), "held_out": list(self.held_out)}
-        metadata = {"format": FORMAT, "names": list(self.names), "provenance": facts}
+        metadata = {"format": FORMAT, "names": list(self.names), "provenance": self.provenance}
         write_tensors(path, tensors, metadata)
 
     def sha256(self) -> str:
@@ -83,12 +83,12 @@ class CellBank:
         return digest.hexdigest()
 
 
-def make_bank(cells: TrainingCells, held_out: tuple[str, ...] = ()) -> CellBank:
-    """Take names, shapes and filled masks of packed training cells."""
+def make_bank(cells: TrainingCells, provenance: dict[str, Any] | None = None) -> CellBank:
+    """Take names, shapes and filled masks of packed training cells, and what is to be recorded of them."""
     distance = (field.astype(np.float32) / STEPS_PER_VOXEL for field in cells.distance)
     occupancy = np.stack([to_occupancy(field) for field in distance])
     masks = np.stack([fill_outline(outline > 0) for outline in cells.outline])
-    return CellBank(cells.names, occupancy, masks, held_out)
+    return CellBank(cells.names, occupancy, masks, provenance or {})
 
 
 def read_bank(path: Path) -> CellBank:
@@ -112,8 +112,9 @@ def read_bank(path: Path) -> CellBank:
             f"{path}: does not hold the training cells of the method nearest; "
             "write it anew with 'dispr train --method nearest'."
         )
-    held_out = _texts((metadata.get("provenance") or {}).get("held_out"))
-    return CellBank(names, tensors["occupancy"].numpy(), tensors["masks"].numpy() > 0, held_out)
+    provenance = metadata.get("provenance")
+    facts = provenance if isinstance(provenance, dict) else {}
+    return CellBank(names, tensors["occupancy"].numpy(), tensors["masks"].numpy() > 0, facts)
 
 
 def _texts(values: Any) -> tuple[str, ...]:
@@ -148,6 +149,7 @@ class NearestMethod:
             raise ConfigError(f"the number of neighbours is {num_neighbours}: expected a whole number from 1")
         self.bank, self.num_neighbours = bank, num_neighbours
         self.exclude_same_name = exclude_same_name
+        self._known = known_cells(bank.provenance, bank.sha256())
         turned = np.stack([orient(bank.masks, k) for k in range(ORIENTATIONS)], axis=1)
         self._turned = turned.reshape(len(bank.names), ORIENTATIONS, -1).astype(np.float32)
         self._areas = bank.masks.sum((1, 2)).astype(np.float32)
@@ -170,6 +172,10 @@ class NearestMethod:
             "weights_sha256": self.bank.sha256(),
             "deterministic": True,
         }
+
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether the weights learned from a cell, as they record; None if they do not."""
+        return self._known.learned_from(cell)
 
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Shape of each cell, repeated for each sample; ``seed`` plays no part. An empty mask stays empty."""

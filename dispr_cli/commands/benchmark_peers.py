@@ -40,8 +40,17 @@ def benchmark_peers(
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             "--volumes",
-            help="Take samples that were drawn elsewhere, *.samples.npz; once for each method.",
+            help="Take samples that were drawn elsewhere, *.samples.npz; once for each method. With a name "
+            "of your own: predictions of another program, as dispr evaluate reads them.",
             metavar="METHOD=FOLDER",
+        ),
+    ] = None,
+    never_seen: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--never-seen",
+            help="You say that the program behind these predictions was trained on none of their cells.",
+            metavar="METHOD",
         ),
     ] = None,
     settings: Annotated[
@@ -55,7 +64,8 @@ def benchmark_peers(
 ) -> None:
     """Train each method in folds by cell, reconstruct the held-out cells, and compare.
 
-    No cell is reconstructed by a network that was trained on it. A run that was stopped goes on where it
+    No cell is reconstructed by a network that was trained on it; of predictions that you bring, you have to
+    see to that. A run that was stopped goes on where it
     stopped when the same command is given again.
     """
     from dispr_cli.commands import watch
@@ -72,6 +82,7 @@ def benchmark_peers(
         settings=read_settings(settings),
         weights=parse_folders(weights or [], "--weights"),
         volumes=parse_folders(volumes or [], "--volumes"),
+        never_seen=tuple(never_seen or ()),
         device=device,
     )
     silent = quiet or json_output

@@ -14,8 +14,14 @@ from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 
 def evaluate(
     stores: Annotated[
-        list[Path],
-        typer.Argument(help="Stores written by dispr reconstruct; several are compared.", show_default=False),
+        list[str],
+        typer.Argument(
+            help="Stores written by dispr reconstruct, or predictions of another program: a folder of "
+            "volumes named like the cells (cell.tif, or cell_0.tif, cell_1.tif ...; .npy too), or a Zarr "
+            "array with names.",
+            metavar="[NAME=]PATH",
+            show_default=False,
+        ),
     ],
     truth: Annotated[
         Path,
@@ -71,6 +77,23 @@ def evaluate(
             rich_help_panel=INPUT,
         ),
     ] = False,
+    held_out_only: Annotated[
+        bool,
+        typer.Option(
+            "--held-out-only",
+            help="Compare only cells that no method's weights have learned from, as the stores record.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
+    never_seen: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--never-seen",
+            help="You say that this method was trained on none of the cells; once for each.",
+            metavar="METHOD",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     figures: Annotated[
         bool, typer.Option("--figures/--no-figures", help="Draw figures.", rich_help_panel=OUTPUT)
     ] = True,
@@ -80,7 +103,8 @@ def evaluate(
 ) -> None:
     """Compare reconstructions with ground truths, and methods with each other on the cells they share.
 
-    Cells that a method failed on count as empty shapes; cells that are not compared are listed.
+    Cells that a method failed on count as empty shapes; cells that are not compared are listed. Cells that
+    a method's weights were trained on are named and scored apart: they say nothing of new cells.
     """
     from dispr_cli.commands.watch_evaluation import EvaluationProgress, print_evaluation
     from dispr_cli.evaluation import evaluate as run
@@ -90,7 +114,7 @@ def evaluate(
     events = EvaluationProgress(quiet or json_output)
     with events:
         found = run(
-            list(stores),
+            stores,
             truth,
             out=out,
             names=name or (),
@@ -99,6 +123,8 @@ def evaluate(
             voxel_size_um=voxel_size,
             truth_voxel_size_um=sides_of(truth_voxel_size),
             binary=binary,
+            held_out_only=held_out_only,
+            never_seen=never_seen or (),
             figures=figures,
             threads=threads,
             events=events,

@@ -21,6 +21,14 @@ Weights = Annotated[
         rich_help_panel=SAMPLING,
     ),
 ]
+HeldOutOnly = Annotated[
+    bool,
+    typer.Option(
+        "--held-out-only",
+        help="Draw only cells that the weights record as held out of their training.",
+        rich_help_panel=SAMPLING,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Decides the samples drawn.", rich_help_panel=SAMPLING)]
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda or mps.", rich_help_panel=MACHINE, metavar="NAME")

@@ -28,8 +28,8 @@ from dispr_cli.commands.input_options import (
 from dispr_cli.commands.options import (
     MACHINE,
     OUTPUT,
-    SAMPLING,
     Device,
+    HeldOutOnly,
     Json,
     Precision,
     Quiet,
@@ -37,11 +37,21 @@ from dispr_cli.commands.options import (
     Threads,
     Weights,
 )
+from dispr_cli.commands.sampling_options import (
+    Independent,
+    MethodName,
+    QualityName,
+    Sampler,
+    Samples,
+    Spread,
+    Steps,
+    Variant,
+)
 from dispr_cli.config import METHODS as NAMES
-from dispr_cli.config import SAMPLERS, ReconstructConfig, SamplerConfig
+from dispr_cli.config import ReconstructConfig, SamplerConfig
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 from dispr_cli.inputs.settings import InputSettings, plane_of
-from dispr_cli.quality import QUALITIES, spend
+from dispr_cli.quality import spend
 
 _RUN = ReconstructConfig()
 _SAMPLER = SamplerConfig()
@@ -77,69 +87,17 @@ def reconstruct(
         Optional[Path],  # noqa: UP045 - typer reads it at run time
         typer.Argument(help="Store to write, an OME-Zarr folder such as out.zarr.", show_default=False),
     ] = None,
-    samples: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            "--samples",
-            "-n",
-            help=f"Shapes for each cell [{_RUN.num_samples}; 1 of methods with one answer].",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = None,
-    quality: Annotated[
-        str,
-        typer.Option(
-            "--quality",
-            help="fast: 1 shape, the best single guess; standard; high: 10 shapes that differ more. "
-            "--samples, --steps and --spread win.",
-            metavar="|".join(QUALITIES),
-            rich_help_panel=SAMPLING,
-        ),
-    ] = "standard",
+    samples: Samples = None,
+    quality: QualityName = "standard",
     seed: Seed = _RUN.seed,
-    method_name: Annotated[
-        str,
-        typer.Option("--method", help=", ".join(NAMES) + ".", metavar="NAME", rich_help_panel=SAMPLING),
-    ] = NAMES[0],
-    variant: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--variant",
-            help="cylinder, ellipsoid: height published or full; nearest: copy or mean-of-5.",
-            metavar="NAME",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = None,
-    steps: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--steps", help=f"Denoising steps [{_SAMPLER.num_steps}].", rich_help_panel=SAMPLING),
-    ] = None,
-    sampler: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--sampler",
-            help=f"{', '.join(SAMPLERS)} [{_SAMPLER.sampler}].",
-            metavar="NAME",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = None,
-    independent: Annotated[
-        bool,
-        typer.Option(
-            "--independent",
-            help="Samples independent of each other, not balanced in fives.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = False,
-    spread: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(
-            "--spread",
-            help="How different the shapes of a cell are: 1 as calibrated, 0 all the best guess [1].",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = None,
+    method_name: MethodName = NAMES[0],
+    variant: Variant = None,
+    steps: Steps = None,
+    sampler: Sampler = None,
+    independent: Independent = False,
+    spread: Spread = None,
     weights: Weights = None,
+    held_out_only: HeldOutOnly = False,
     pixel_size: PixelSize = None,
     masks: Masks = None,
     mask_from: MaskFrom = None,
@@ -276,7 +234,8 @@ def reconstruct(
             picture.parent.mkdir(parents=True, exist_ok=True)
 
     from dispr_cli.diffusion.trust import trust_of
-    from dispr_cli.methods import MethodOptions, load_method
+    from dispr_cli.held_out import cells_to_draw
+    from dispr_cli.methods import MethodOptions, load_method, load_with_held_out
     from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
     from dispr_cli.scale.shards import Job
     from dispr_cli.shape.unmeshed_area import unmeshed_area
@@ -289,7 +248,8 @@ def reconstruct(
             f"--save-trajectory needs --method {NAMES[0]} with one file of weights, whose steps it draws"
         )
     options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
-    method = load_method(method_name, options, events.message)
+    method, held_out = load_with_held_out(method_name, options, events.message)
+    plan = cells_to_draw(plan, method, held_out, held_out_only=held_out_only, notify=events.message)
     events.message(
         watch.count_of_work(len(plan.cells), samples) + f", by {method.name} on {method.describe()}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 
@@ -56,6 +57,8 @@ class EvaluationProgress(Following):
 
 def print_evaluation(found: Evaluation, *, quiet: bool, as_json: bool) -> None:
     """Print the tables, what is missing from them, and the folder last."""
+    for warning in found.warnings():  # Also when quiet: the scores mean something else.
+        typer.echo(f"Warning: {warning}", err=True)
     if as_json:
         typer.echo(json.dumps(found.short_content()))
         return
@@ -84,9 +87,17 @@ def _print_more(count: int) -> None:
 
 def _print_table(table: WordTable) -> None:
     if not sys.stdout.isatty():
-        typer.echo(table.plain() + "\n")
+        note = [textwrap.fill(table.note, 110)] if table.note else []
+        typer.echo("\n".join([table.plain(), *note]) + "\n")
         return
-    shown = Table(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    shown = Table(
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        caption=table.note or None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
     for title, is_words in zip(table.header, table.is_words, strict=True):
         shown.add_column(title, justify="left" if is_words else "right", overflow="fold")
     for row in table.rows:

@@ -64,10 +64,7 @@ class TrainingCells:
     def digests(self) -> tuple[str, ...]:
         """Digest of each cell's mask and image: two cells are the same one if theirs are equal."""
         planes = zip(self.outline, self.image, strict=True)
-        return tuple(
-            hashlib.sha256(np.packbits(outline > 0).tobytes() + image.tobytes()).hexdigest()[:DIGEST_LETTERS]
-            for outline, image in planes
-        )
+        return tuple(_digest(outline > 0, image) for outline, image in planes)
 
     def fingerprint(self) -> str:
         """Digest of everything: names, images, masks and shapes, in order."""
@@ -154,8 +151,21 @@ def pack_cell(
     return (
         np.round(signed_distance(occupancy) * STEPS_PER_VOXEL).astype(np.int8),
         np.round(outline_distance(mask) * STEPS_PER_VOXEL).astype(np.int8),
-        np.round(image * 255.0).astype(np.uint8),
+        _bytes(image),
     )
+
+
+def cell_digest(cell: Cell) -> str:
+    """Digest of a cell's mask and image: what :meth:`TrainingCells.digests` gives if it is trained on."""
+    return _digest(cell.mask, _bytes(cell.image))
+
+
+def _bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.round(image * 255.0).astype(np.uint8)
+
+
+def _digest(mask: NDArray[np.bool_], image: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(np.packbits(mask).tobytes() + image.tobytes()).hexdigest()[:DIGEST_LETTERS]
 
 
 def join_cells(parts: list[TrainingCells]) -> TrainingCells:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.diffusion.dataset import TrainingCells
+from dispr_cli.diffusion.dataset import TrainingCells, cell_digest
 from dispr_cli.durable import remove_partial_files, replace_bytes
 from dispr_cli.errors import WeightsError
+from dispr_cli.inputs.cell import Cell
 
 FORMAT = "dispr-cells/1"
 
@@ -54,6 +55,17 @@ class KnownCells:
         if self.held_out:
             return np.array([digest in self.held_out for digest in digests], np.bool_)
         return np.array([name in self.held_out_names for name in cells.names], np.bool_)
+
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether these weights learned from a cell as it comes to them; None where nothing tells.
+
+        By the same records as :meth:`never_learned`.
+        """
+        digest = cell_digest(cell)
+        if self.learned is not None:
+            return digest in self.learned
+        unlearned = digest in self.held_out if self.held_out else cell.name in self.held_out_names
+        return False if unlearned else None
 
     def after(self, learned: TrainingCells) -> KnownCells:
         """Return what weights know that started from these and then learned from more cells."""

@@ -14,6 +14,7 @@ from dispr_cli.diffusion.checkpoint import Checkpoint
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.device import describe
 from dispr_cli.diffusion.distance import outline_distance
+from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.diffusion.noise import BalancedNoise
 from dispr_cli.diffusion.orientation import turn, turn_back
@@ -57,6 +58,7 @@ class DiffusionMethod(MicroBatchedMethod):
     ) -> None:
         super().__init__(device, MICRO_BATCH[device.type], precision, notify)
         self.checkpoint, self.sampler = checkpoint, sampler
+        self._known = known_cells(checkpoint.provenance, checkpoint.sha256, checkpoint.path)
         self.denoiser = checkpoint.denoiser.place(device)
         self.config = self.denoiser.config
         self.sigmas = log_sigmas(sampler.num_steps, self.config.sigma_min, self.config.sigma_max)
@@ -79,6 +81,10 @@ class DiffusionMethod(MicroBatchedMethod):
             "spread": self.sampler.spread,
             "precision": "bf16" if self.autocast else "fp32",
         }
+
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether the weights learned from a cell, as they record; None if they do not."""
+        return self._known.learned_from(cell)
 
     def trajectory(self, cell: Cell, seed: int, sample_index: int = 0) -> list[TrajectoryStep]:
         """Every denoising step of one sample: (sigma, noisy field, occupancy of the estimate)."""

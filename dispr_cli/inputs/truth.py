@@ -78,19 +78,44 @@ def read_truth_volume(path: Path) -> TruthVolume:
     InputError
         If the file cannot be read, has other axes, is too large, or holds no cell.
     """
-    if path.suffix.lower() == ".npy":
-        return TruthVolume(_occupancy(_read_npy(path), path))
-    voxels, voxel_size_um = read_stack(path, MOST_VOXELS)
+    voxels, voxel_size_um = read_voxels(path)
     return TruthVolume(_occupancy(voxels, path), voxel_size_um)
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
+def read_voxels(path: Path, most_axes: int = 3) -> tuple[NDArray[Any], tuple[float, float, float] | None]:
+    """Read a volume as its file has it: a TIFF stack, or a NumPy array (``.npy``).
+
+    Parameters
+    ----------
+    path
+        The file.
+    most_axes
+        4 takes NumPy arrays of several volumes, (sample, z, y, x), too.
+
+    Returns
+    -------
+    ndarray
+        (Z, Y, X) in the file's own kind of number.
+    tuple
+        Sides of a voxel (z, y, x) in micrometres; None unless the file gives all three.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has other axes, or is too large.
+    """
+    if path.suffix.lower() == ".npy":
+        return _read_npy(path, most_axes), None
+    return read_stack(path, MOST_VOXELS)
+
+
+def _read_npy(path: Path, most_axes: int) -> NDArray[Any]:
     try:
         voxels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header makes NumPy's reader fail in many ways
         words = " ".join(str(error).replace(str(path), "").split())[:120]
         raise InputError(f"{path}: the NumPy array cannot be read ({words}); save it again.") from error
-    if not isinstance(voxels, np.ndarray) or voxels.ndim != 3:
+    if not isinstance(voxels, np.ndarray) or not 3 <= voxels.ndim <= most_axes:
         found = getattr(voxels, "shape", "several arrays")
         raise InputError(f"{path}: holds {found}, expected an array of three axes (z, y, x).")
     if math.prod(voxels.shape) > MOST_VOXELS:

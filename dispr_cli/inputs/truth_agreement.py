@@ -81,7 +81,7 @@ def compare_in_focus(occupancy: NDArray[np.uint8], mask: NDArray[np.bool_]) -> A
     Parameters
     ----------
     occupancy
-        (64, 64, 64) uint8 on the cell's grid, foreground from 128 on.
+        (64, 64, 64) uint8 on the cell's grid, foreground from 128 upwards.
     mask
         (64, 64).
     """

@@ -7,34 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dispr_cli.shape.comparison import MethodSummary
-from dispr_cli.shape.statistics import Comparison, Summary
+from dispr_cli.shape.statistics import Summary
 
 UNITS = {True: "µm", False: "voxels"}
 """Unit of lengths, by whether every voxel size is known."""
 
-HEADLINE = ("iou", "volume_error", "surface_error", "surface_distance")
-"""Scores whose paired differences the screen shows."""
-
-
-_WORDS = ("method", "class", "pair", "score")
-_LABELS = {
-    "iou": "IoU",
-    "vote_iou": "IoU of the vote",
-    "vote_volume_error": "volume error of the vote",
-    "vote_surface_error": "surface error of the vote",
-    "vote_surface_distance": "surface distance of the vote",
-    "medoid_iou": "IoU of the medoid",
-    "mirror_invariant_iou": "mirror-invariant IoU",
-    "slice_iou": "slice IoU",
-    "dice": "Dice",
-    "mean_curvature_error": "curvature error",
-    "surface_distance_95": "95 % surface distance",
-    "relative_fair_crps_volume": "CRPS volume",
-    "relative_fair_crps_surface_area": "CRPS surface",
-    "relative_fair_crps_z_extent": "CRPS height",
-    "ged_squared": "GED²",
-    "fair_brier": "Brier",
-}
+_WORDS = ("method", "class", "pair", "score", "to its weights")
 
 
 @dataclass(frozen=True)
@@ -103,6 +81,24 @@ def score_table(summaries: Mapping[str, MethodSummary], failed: Mapping[str, int
     return WordTable("Scores, one random sample", header, rows, "Mean ± standard deviation over the cells.")
 
 
+def learning_table(by_state: Mapping[tuple[str, str], Mapping[str, Summary]], unit: str) -> WordTable:
+    """Scores of each method and state of cells: learned by its weights, new to them, or unknown."""
+    columns: tuple[tuple[str, str, Callable[[Summary], str]], ...] = (
+        ("IoU", "iou", _number),
+        ("IoU of the vote", "vote_iou", _number),
+        ("volume error", "volume_error", _percent),
+        ("surface error", "surface_error", _percent),
+        (f"distance ({unit})", "surface_distance", _number),
+    )
+    rows = tuple(
+        (method, state, str(scores["iou"].count), *(shown(scores[score]) for _, score, shown in columns))
+        for (method, state), scores in by_state.items()
+    )
+    header = ("method", "to its weights", "cells", *(title for title, _, _ in columns))
+    note = "Scores on cells that the weights learned from say nothing of new cells; those on new cells do."
+    return WordTable("Learned and new cells, one random sample", header, rows, note)
+
+
 def further_table(summaries: Mapping[str, MethodSummary], unit: str) -> WordTable:
     """Medians, and the scores that the first table has no room for."""
     columns: tuple[tuple[str, str, Callable[[Summary], str]], ...] = (
@@ -147,7 +143,7 @@ def spread_table(summaries: Mapping[str, MethodSummary]) -> WordTable:
     note = (
         "CRPS (fair, relative to the truth) is the absolute error where there is one sample. Coverage: "
         "truths within the extremes of the samples' volumes. Spread over skill of the volume: 1 is honest, "
-        "less is too sure."
+        "less is too sure; – where the samples of a cell are equal."
     )
     return WordTable("Several samples", header, rows, note)
 
@@ -180,29 +176,6 @@ def class_table(summaries: Mapping[str, MethodSummary], unit: str, only_macro: b
     )
 
 
-def pair_table(comparisons: Mapping[str, Sequence[Comparison]], scores: Sequence[str]) -> WordTable:
-    """Paired differences of every two methods on the cells they share."""
-    rows = tuple(
-        (
-            f"{comparison.first} − {comparison.second}",
-            _LABELS.get(score, score.replace("_", " ")),
-            str(comparison.count),
-            f"{comparison.difference:+.3f}",
-            f"{comparison.low:+.3f} to {comparison.high:+.3f}",
-            _p_value(comparison.p_value),
-            _p_value(comparison.adjusted_p_value),
-        )
-        for score in scores
-        for comparison in comparisons[score]
-    )
-    header = ("pair", "score", "cells", "difference", "95 % interval", "p (Wilcoxon)", "p (Holm)")
-    note = (
-        "Mean of first minus second; bootstrap over cells; two-sided signed-rank test, and the same adjusted "
-        "for the number of pairs. Relative errors as fractions."
-    )
-    return WordTable("Pairs of methods", header, rows, note)
-
-
 def _escaped(word: str) -> str:
     return word.replace("|", "\\|")
 
@@ -221,10 +194,10 @@ def _samples(summary: MethodSummary) -> str:
 
 def _honesty(summary: MethodSummary) -> tuple[str, str]:
     calibration = summary.calibration.get("volume")
-    if calibration is None or len(calibration.nominal) == 0:
-        return "–", "–"
+    if calibration is None or len(calibration.nominal) == 0 or calibration.spread_skill == 0:
+        return "–", "–"  # One sample, or equal ones: a spread that is not there is neither honest nor not.
     coverage = f"{100 * calibration.observed[0]:.0f} % ({100 * calibration.nominal[0]:.0f} %)"
-    return coverage, _spelled(calibration.spread_skill, ".2f")
+    return coverage, spelled(calibration.spread_skill, ".2f")
 
 
 def _number(summary: Summary) -> str:
@@ -236,36 +209,31 @@ def _percent(summary: Summary) -> str:
 
 
 def _mean(summary: Summary) -> str:
-    return _spelled(summary.mean, ".3f")
+    return spelled(summary.mean, ".3f")
 
 
 def _mean_fine(summary: Summary) -> str:
-    return _spelled(summary.mean, ".4f")
+    return spelled(summary.mean, ".4f")
 
 
 def _mean_percent(summary: Summary) -> str:
-    return _spelled(100 * summary.mean, ".1f") + " %"
+    return spelled(100 * summary.mean, ".1f") + " %"
 
 
 def _median(summary: Summary) -> str:
-    return _spelled(summary.median, ".3f")
+    return spelled(summary.median, ".3f")
 
 
 def _median_percent(summary: Summary) -> str:
-    return _spelled(100 * summary.median, ".1f") + " %"
+    return spelled(100 * summary.median, ".1f") + " %"
 
 
 def _with_sd(mean: float, sd: float, form: str) -> str:
-    return f"{_spelled(mean, form)} ± {sd:{form}}" if math.isfinite(sd) else _spelled(mean, form)
+    return f"{spelled(mean, form)} ± {sd:{form}}" if math.isfinite(sd) else spelled(mean, form)
 
 
-def _spelled(value: float, form: str) -> str:
+def spelled(value: float, form: str) -> str:
+    """Write a number; a dash where there is none."""
     if math.isnan(value):
         return "–"
     return f"{value:{form}}" if math.isfinite(value) else "∞"
-
-
-def _p_value(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -149,7 +149,7 @@ def reconstruct_shard(
             if good:
                 drawn = method.reconstruct([cell for _, cell in good], store.num_samples, job.seed)
                 shapes = dict(zip((place for place, _ in good), drawn, strict=True))
-            rows = [(place, _row(refs[place], cell, folder), cell) for place, cell in batch]
+            rows = [(place, _row(refs[place], cell, method, folder), cell) for place, cell in batch]
             writer.put(draft, [(place, row, cell, shapes.get(place)) for place, row, cell in rows])
             failed = [(refs[place].name, str(cell)) for place, cell in batch if not isinstance(cell, Cell)]
             events.reconstructed(len(good), failed)
@@ -163,7 +163,7 @@ def _is_open(row: CellRow, retry_failed: bool) -> bool:
     return not row.is_done and (retry_failed or not row.is_failed)
 
 
-def _row(ref: CellRef, cell: Cell | CellError, folder: Path | None) -> CellRow:
+def _row(ref: CellRef, cell: Cell | CellError, method: Method, folder: Path | None) -> CellRow:
     row = CellRow(
         name=ref.name,
         source=named_from(folder, ref.image),
@@ -179,6 +179,7 @@ def _row(ref: CellRef, cell: Cell | CellError, folder: Path | None) -> CellRow:
             voxel_size_px=ref.voxel_size_px,
             scaled=ref.scaled,
             made_from=cell.made_from,
+            learned=method.learned_from(cell),
             status=DONE,
         )
     return replace(row, status=f"{FAILED}{cell}")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from dispr_cli.classification.labels import read_labels, without_suffix
 from dispr_cli.errors import ConfigError, InputError
+from dispr_cli.scoring.learned import LEARNED, NEW, state_of
+from dispr_cli.scoring.predictions import Reconstructions
 from dispr_cli.scoring.truths import Truths
 from dispr_cli.study.folds import class_of
 from dispr_cli.volumes.rows import CellRow
-from dispr_cli.volumes.store import VolumeStore
 
 NO_CLASS = ""
 """The class of every cell where no classes were given."""
 
 _UNFINISHED = "not reconstructed yet"
+_LEARNED = "learned by the weights of"
+_UNRECORDED = "it is not recorded whether it was learned by"
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,15 @@ class ComparedMethod:
         Its volumes.
     indices, rows
         Position in the store and row of each compared cell, by its name.
+    states
+        What each compared cell is to the method's weights, see :mod:`.learned`.
     """
 
     name: str
-    store: VolumeStore
+    store: Reconstructions
     indices: dict[str, int]
     rows: dict[str, CellRow]
+    states: dict[str, str]
 
     @property
     def balance(self) -> int:
@@ -82,8 +88,10 @@ class Match:
     unused_truths: tuple[str, ...]
 
 
-def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> list[str]:
+def name_methods(stores: Sequence[Reconstructions], names: Sequence[str | None] = ()) -> list[str]:
     """Name each store: as the user says, else by its method, and by its file where methods repeat.
+
+    A None among the names leaves that store to the rule.
 
     Raises
     ------
@@ -93,10 +101,11 @@ def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> li
     if names and len(names) != len(stores):
         raise ConfigError(f"{len(names)} names for {len(stores)} stores; give --name once for each store.")
     methods = [str(store.configuration.get("method", store.path.stem)) for store in stores]
-    counts = Counter(methods)
-    chosen = list(names) or [
-        method if counts[method] == 1 else store.path.stem
-        for method, store in zip(methods, stores, strict=True)
+    given = names or [None] * len(stores)
+    counts = Counter(method for name, method in zip(given, methods, strict=True) if name is None)
+    chosen = [
+        name or (method if counts[method] == 1 else store.path.stem)
+        for name, method, store in zip(given, methods, stores, strict=True)
     ]
     twice = [name for name, count in Counter(chosen).items() if count > 1]
     if twice:
@@ -104,7 +113,13 @@ def name_methods(stores: Sequence[VolumeStore], names: Sequence[str] = ()) -> li
     return chosen
 
 
-def match_cells(stores: Mapping[str, VolumeStore], truths: Truths) -> Match:
+def match_cells(
+    stores: Mapping[str, Reconstructions],
+    truths: Truths,
+    *,
+    held_out_only: bool = False,
+    never_seen: Collection[str] = (),
+) -> Match:
     """Find the cells that every store tried and that have a truth.
 
     A cell that a method failed on is compared, as an empty shape; one that it has not come to yet is not.
@@ -115,17 +130,36 @@ def match_cells(stores: Mapping[str, VolumeStore], truths: Truths) -> Match:
         By the method's name.
     truths
         Ground truths.
+    held_out_only
+        Leave out each cell that the weights of any method have learned from, or may have.
+    never_seen
+        Methods of which the user says that they were trained on none of the cells.
 
     Raises
     ------
+    ConfigError
+        If `never_seen` names no method.
     InputError
         If no cell is left.
     """
+    if unknown := sorted(set(never_seen) - set(stores)):
+        raise ConfigError(f"--never-seen {unknown[0]}: no method is called so; there are {', '.join(stores)}")
     tables = {name: list(store.cells) for name, store in stores.items()}
     known = list(dict.fromkeys(row.name for rows in tables.values() for row in rows))
     with_truth, unused = truths.find(known)
     states = {name: {row.name: row for row in rows} for name, rows in tables.items()}
-    reasons = {cell: _reason(cell, states, with_truth, truths) for cell in known}
+    learning = {
+        name: {
+            cell: state_of(row, stores[name].configuration, never_seen=name in never_seen)
+            for cell, row in rows.items()
+        }
+        for name, rows in states.items()
+    }
+    reasons = {
+        cell: _reason(cell, states, with_truth, truths)
+        or (_not_held_out(cell, learning) if held_out_only else None)
+        for cell in known
+    }
     cells = tuple(cell for cell, reason in reasons.items() if reason is None)
     left_out = tuple(
         LeftOut(cell, reason, reason.startswith(_UNFINISHED))
@@ -133,13 +167,14 @@ def match_cells(stores: Mapping[str, VolumeStore], truths: Truths) -> Match:
         if reason is not None
     )
     if not cells:
-        raise _nothing_shared(stores, truths, left_out[0], unused)
+        raise _nothing_shared(stores, truths, left_out, unused)
     methods = tuple(
         ComparedMethod(
             name,
             store,
             {row.name: index for index, row in enumerate(tables[name]) if reasons[row.name] is None},
             {cell: states[name][cell] for cell in cells},
+            {cell: learning[name][cell] for cell in cells},
         )
         for name, store in stores.items()
     )
@@ -228,11 +263,28 @@ def _reason(
     return f"{_UNFINISHED} by {', '.join(open_in)}" if open_in else None
 
 
+def _not_held_out(cell: str, learning: Mapping[str, Mapping[str, str]]) -> str | None:
+    learned = [name for name, states in learning.items() if states[cell] == LEARNED]
+    if learned:
+        return f"{_LEARNED} {', '.join(learned)}"
+    unsure = [name for name, states in learning.items() if states[cell] != NEW]
+    return f"{_UNRECORDED} {', '.join(unsure)}" if unsure else None
+
+
 def _nothing_shared(
-    stores: Mapping[str, VolumeStore], truths: Truths, first: LeftOut, unused: Sequence[str]
+    stores: Mapping[str, Reconstructions], truths: Truths, left_out: Sequence[LeftOut], unused: Sequence[str]
 ) -> InputError:
     paths = ", ".join(str(store.path) for store in stores.values())
+    for reason in (_LEARNED, _UNRECORDED):
+        item = next((item for item in left_out if item.reason.startswith(reason)), None)
+        if item is not None:
+            return InputError(
+                f"{paths}: no cell is left that is surely held out (cell {item.cell!r}: {item.reason}). "
+                "Take weights that kept cells out of their training (dispr reconstruct --held-out-only, or a "
+                "folder of folds), or say --never-seen METHOD if you know that it was trained on none."
+            )
     example = f", a ground truth is called {unused[0]!r}" if unused else ""
+    first = left_out[0]
     return InputError(
         f"{truths.source}: no cell of {paths} can be compared (cell {first.cell!r}: "
         f"{first.reason}{example}). Names of cells and of ground truths must be equal."

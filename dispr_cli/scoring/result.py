@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dispr_cli import __version__
+from dispr_cli.report.pair_table import HEADLINE, pair_table
 from dispr_cli.report.score_tables import (
-    HEADLINE,
     UNITS,
     WordTable,
     class_table,
     further_table,
-    pair_table,
+    learning_table,
     score_table,
     spread_table,
 )
 from dispr_cli.scoring.files import FORMAT, comparison_content, method_content, plain_content
+from dispr_cli.scoring.learned import LEARNED, LearningScores
 from dispr_cli.scoring.matching import NO_CLASS, LeftOut, Match
 from dispr_cli.shape.comparison import SCORES, MethodSummary
 from dispr_cli.shape.measures import CellScores
@@ -40,6 +41,13 @@ PAIRED_SCORES = (
 """Scores of which every pair of methods is compared."""
 
 
+_SOME_NEW = "The others stand apart, and --held-out-only compares them alone."
+_ALL_LEARNED = (
+    "Take weights that kept cells out of their training: dispr reconstruct --held-out-only with your own, or "
+    "a folder of folds."
+)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Everything that was found.
@@ -58,6 +66,8 @@ class Evaluation:
         By score, one for each pair of methods.
     classes
         Class of each compared cell; ``""`` where there are none.
+    learning
+        By method: scores on cells that its weights learned from, apart from those on the others.
     failed
         By method, the cells it could not reconstruct, and why; they are scored as empty shapes.
     broken
@@ -76,6 +86,7 @@ class Evaluation:
     summaries: dict[str, MethodSummary]
     comparisons: dict[str, list[Comparison]]
     classes: dict[str, str]
+    learning: dict[str, LearningScores]
     failed: dict[str, dict[str, str]]
     broken: tuple[LeftOut, ...]
     notes: tuple[LeftOut, ...]
@@ -98,11 +109,18 @@ class Evaluation:
         tables = [score_table(self.summaries, failed, unit), spread_table(self.summaries)]
         if not short:
             tables.insert(1, further_table(self.summaries, unit))
+        if any(found.cells[LEARNED] for found in self.learning.values()):
+            by_state = {
+                (method, state): scores
+                for method, found in self.learning.items()
+                for state, scores in found.scores.items()
+            }
+            tables.insert(1, learning_table(by_state, unit))
         if self.has_classes:
             tables.append(class_table(self.summaries, unit, only_macro=short))
         if self.comparisons:
             pairs = self._pairs_of_the_first() if short else self.comparisons
-            tables.append(pair_table(pairs, HEADLINE if short else PAIRED_SCORES))
+            tables.append(pair_table(pairs, HEADLINE if short else PAIRED_SCORES, unit))
         return tables
 
     def _pairs_of_the_first(self) -> dict[str, list[Comparison]]:
@@ -140,6 +158,7 @@ class Evaluation:
                     "samples_per_cell": method.store.num_samples,
                     "configuration": method.store.configuration,
                     "failed": self.failed[method.name],
+                    "learning": self.learning[method.name].content(),
                     **method_content(self.summaries[method.name]),
                 }
                 for method in self.match.methods
@@ -162,16 +181,28 @@ class Evaluation:
             "unused_truths": self.match.unused_truths,
             "failed": self.failed,
             "means": means,
+            "learning": {
+                method: {"counts": found.counts(), "means": _means(found)}
+                for method, found in self.learning.items()
+            },
             "comparisons": comparison_content(self.comparisons),
         }
         plain: dict[str, Any] = plain_content(content)
         return plain
+
+    def warnings(self) -> list[str]:
+        """Return in sentences which scores say nothing of new cells."""
+        some_new = all(set(found.scores) - {LEARNED} for found in self.learning.values())
+        how = _SOME_NEW if some_new else _ALL_LEARNED
+        warnings = [found.warning(method, how) for method, found in self.learning.items()]
+        return [warning for warning in warnings if warning is not None]
 
     def facts(self) -> list[str]:
         """Return in sentences what the tables are about, and what is missing from them."""
         unit = UNITS[self.micrometres]
         source = self.truth.name
         facts = [f"{_cells(len(self.classes))} against the ground truths of {source}; lengths in {unit}."]
+        facts += self.warnings() or ["No method's weights learned from any of these cells."]
         if self.left_out:
             facts.append(f"Not compared, with the reasons in summary.json: {_cells(len(self.left_out))}.")
         for method, cells in self.failed.items():
@@ -183,6 +214,13 @@ class Evaluation:
                 f"Notes on single ground truths stand in summary.json, on {_cells(len(self.notes))}."
             )
         return facts
+
+
+def _means(found: LearningScores) -> dict[str, dict[str, float]]:
+    return {
+        state: {score: summary.mean for score, summary in scores.items()}
+        for state, scores in found.scores.items()
+    }
 
 
 def _cells(count: int) -> str:

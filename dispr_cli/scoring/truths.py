@@ -37,6 +37,10 @@ class Truths(Protocol):
 
     source: Path
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all truths."""
+
     def find(self, cells: Sequence[str]) -> tuple[set[str], list[str]]:
         """Return those of the cells that have a truth, and the names of truths that no cell has."""
 
@@ -57,6 +61,11 @@ class FolderTruths:
         self.source, self._voxel_size_um = source, voxel_size_um
         self._files = find_truths(source)
         self._by_cell: dict[str, Path] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all truths."""
+        return list(self._files)
 
     def find(self, cells: Sequence[str]) -> tuple[set[str], list[str]]:
         """Return those of the cells that have a truth, and the names of truths that no cell has."""
@@ -81,6 +90,11 @@ class StoreTruths:
                 "has one; export the shape that is meant and give its folder."
             )
         self._indices = {name: index for index, name in enumerate(self._store.cells.names)}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all truths."""
+        return list(self._indices)
 
     def find(self, cells: Sequence[str]) -> tuple[set[str], list[str]]:
         """Return those of the cells that have a truth, and the names of truths that no cell has."""

@@ -1,4 +1,4 @@
-"""The zarr array of a store, its metadata and reading: the one file that calls zarr."""
+"""The zarr array of a store of ours, its metadata and reading; those of others are in ``other_arrays``."""
 
 from __future__ import annotations
 

@@ -76,6 +76,8 @@ class CellRow:
         Interval whose coverage was measured on held-out cells; None where none was.
     unlike_training
         Above 1 for cells that look unlike those trained on; None where that is unknown.
+    learned
+        Whether the weights learned from this very cell; None where they do not say.
     """
 
     name: str
@@ -99,6 +101,7 @@ class CellRow:
     surface_voxels_low: float | None = None
     surface_voxels_high: float | None = None
     unlike_training: float | None = None
+    learned: bool | None = None
 
     def __post_init__(self) -> None:
         if self.status not in (DONE, PENDING) and not self.status.startswith(FAILED):
@@ -206,7 +209,9 @@ def _row(entry: dict[str, Any]) -> CellRow:
             raise TypeError("bounding_box")
     if not isinstance(row.made_from, str) or not isinstance(row.scaled, str | None):
         raise TypeError("made_from")
-    if row.touches_border not in (None, True, False) or type(row.label) not in (int, type(None)):
+    if any(flag not in (None, True, False) for flag in (row.touches_border, row.learned)):
+        raise TypeError("learned")
+    if type(row.label) not in (int, type(None)):
         raise TypeError("label")
     if not isinstance(row.source, str) or not all(isinstance(v, _SCALARS) for v in row.extra.values()):
         raise TypeError("extra")

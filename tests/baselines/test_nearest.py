@@ -13,6 +13,8 @@ import torch
 from dispr_cli.baselines.nearest import CellBank, NearestMethod, make_bank, orient, read_bank
 from dispr_cli.diffusion.checkpoint import write_tensors
 from dispr_cli.diffusion.folder import read_training_cells
+from dispr_cli.diffusion.known_cells import NOTHING
+from dispr_cli.diffusion.resumable_run import facts_of_cells
 from dispr_cli.errors import ConfigError, WeightsError
 from tests.baselines.drawn import cell_of, draw_ellipse
 
@@ -85,11 +87,14 @@ def test_a_bank_of_training_cells_is_written_and_read(phantom_folder: Path, tmp_
     out = tmp_path / "bank.safetensors"
     cells = read_training_cells(phantom_folder)
     learned, held_out = cells.select(np.arange(5)), cells.select(np.arange(5, 7))
-    bank = make_bank(learned, held_out.names)
-    bank.save(out, {"data": "phantoms"})
+    facts = {"data": "phantoms", **facts_of_cells(NOTHING, learned, held_out)}
+    bank = make_bank(learned, facts)
+    bank.save(out)
     found = read_bank(out)
     assert found.names == learned.names
-    assert found.held_out == held_out.names
+    assert found.provenance["held_out"] == list(held_out.names)
+    known = NearestMethod(found)
+    assert [known.learned_from(cells.cell(index)) for index in range(7)] == [True] * 5 + [False] * 2
     assert NearestMethod(found, 2).identity() == NearestMethod(bank, 2).identity()
     truth = next((phantom_folder / "obj").glob(f"{Path(cells.names[3]).stem}*"))
     # Packed distances are tenths of a voxel: a voxel cut in half may fall on either side.

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from tests.commands.test_reconstruct import assert_told, dispr
-from tests.scoring.stores import RADII, around, make_store, write_truths
+from tests.scoring.stores import RADII, around, ball, make_store, write_truths
 
 FIRST = next(iter(RADII))
 
@@ -31,7 +31,13 @@ def test_tables_on_screen_and_the_folder_last(place: Path) -> None:
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[-1] == f"results: {place / 'evaluation'}"
-    for words in ("Scores, one random sample", "dispr − cylinder", "macro", "95 % interval"):
+    for words in (
+        "Scores, one random sample",
+        "dispr − cylinder",
+        "macro",
+        "95 % interval",
+        "within one score",
+    ):
         assert words in result.stdout
     assert "4 cells, dispr, cylinder" in result.stderr
 
@@ -91,5 +97,38 @@ def test_options_that_make_no_sense(place: Path, options: tuple[object, ...], wo
     assert_told(dispr("evaluate", "cylinder.zarr", *options, cwd=place), *words)
 
 
-def test_what_is_no_store(place: Path) -> None:
-    assert_told(dispr("evaluate", place / "truths", "--truth", place / "truths"), "not a store made by dispr")
+def test_what_is_no_store(place: Path, tmp_path: Path) -> None:
+    for path, words in (
+        (tmp_path, "holds no prediction"),
+        (tmp_path / "none.zarr", "does not exist"),
+        (place / "cylinder.zarr" / "cells.csv", "is a file: expected the folder of a store"),
+    ):
+        assert_told(dispr("evaluate", path, "--truth", place / "truths"), words)
+
+
+def test_predictions_of_another_program_are_named_and_compared(place: Path, tmp_path: Path) -> None:
+    for name, radius in RADII.items():
+        np.save(tmp_path / f"{name}.npy", np.stack([ball(radius - 1), ball(radius)]) / 255)
+    stores = (place / "cylinder.zarr", f"my method={tmp_path}")
+    result = dispr("evaluate", *stores, "--truth", place / "truths", "--no-figures", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "Warning: my method: it is not recorded whether 4 of 4 cells were learned" in result.stderr
+    means = json.loads(result.stdout)["means"]
+    assert list(means) == ["cylinder", "my method"]
+    assert means["cylinder"]["iou"] < means["my method"]["iou"] < means["my method"]["best_iou"]
+
+
+def test_learned_cells_are_warned_of_and_left_out(place: Path, tmp_path: Path) -> None:
+    make_store(tmp_path / "net.zarr", around(0.0), method="net", learned={FIRST: True})
+    command = ("evaluate", tmp_path / "net.zarr", "--truth", place / "truths", "--no-figures")
+    warned = dispr(*command, "--quiet")
+    assert "Warning: net: 1 of 4 cells were learned by these weights" in warned.stderr
+    assert "Learned and new cells" in warned.stdout
+    in_json = dispr(*command, "--json")
+    assert "Warning: net: 1 of 4" in in_json.stderr
+    assert json.loads(in_json.stdout)["learning"]["net"]["counts"] == {"learned": 1, "new": 3, "unknown": 0}
+    held_out = dispr(*command, "--held-out-only")
+    assert held_out.returncode == 0
+    assert f"Not compared: {FIRST}: learned by the weights of net" in held_out.stderr
+    assert "Warning" not in held_out.stderr
+    assert "3 cells against the ground truths" in held_out.stdout

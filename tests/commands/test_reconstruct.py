@@ -13,8 +13,11 @@ import pytest
 import tifffile
 
 from dispr_cli.config import ReconstructConfig, SamplerConfig
+from dispr_cli.diffusion.checkpoint import save_denoiser
 from dispr_cli.quality import QUALITIES, Quality
 from dispr_cli.volumes.store import open_store
+from dispr_cli.volumes.table import read_table
+from tests.diffusion.tiny import make_denoiser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -277,3 +280,19 @@ def test_a_picture_is_a_png(phantom_folder: Path, tmp_path: Path) -> None:
     told = dispr("reconstruct", phantom_folder, tmp_path / "out.zarr", "--picture", tmp_path / "cells.jpg")
     assert_told(told, "--picture", "cells.jpg", ".png")
     assert not (tmp_path / "out.zarr").exists()
+
+
+def test_of_folds_that_are_not_all_there_the_held_out_cells_are_drawn(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.stem for path in (phantom_folder / "image").iterdir())
+    folds = tmp_path / "folds"
+    save_denoiser(folds / "fold0.safetensors", make_denoiser(), {"held_out": names[:2]})
+    command = ("reconstruct", phantom_folder, tmp_path / "out.zarr", "--weights", folds, "--samples", 1)
+    assert_told(dispr(*command), f"5 of 7 cells (first: {names[2]})", "--held-out-only", "the 2 others")
+    assert not (tmp_path / "out.zarr").exists()
+    drawn = dispr(*command, "--held-out-only", "--steps", 1, "--threads", 1)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "2 of 7 cells were held out of the training" in drawn.stderr
+    rows = list(read_table(tmp_path / "out.zarr" / "cells.csv"))
+    assert [(row["name"], row["learned"]) for row in rows] == [(name, "false") for name in names[:2]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.truth_folder import find_truths, truth_by_cell
+from dispr_cli.inputs.truth_folder import find_truths, samples_by_cell, truth_by_cell
 
 CUBE = np.zeros((4, 4, 4), np.uint8)
 
@@ -60,3 +62,27 @@ def test_what_is_no_folder_of_truths(tmp_path):
         find_truths(tmp_path)
     with pytest.raises(InputError, match="is a file"):
         find_truths(tmp_path / "a.tif")
+
+
+def test_known_names_tell_a_cell_from_a_sample() -> None:
+    names = ["cell_1", "cell_1_0", "cell_1_10", "cell_1_2", "cell_2", "odd_3", "odd_4"]
+    files = {name: Path(f"{name}.tif") for name in names}
+
+    def found(*cells: str) -> dict[str, list[str]]:
+        return {cell: [path.stem for path in paths] for cell, paths in samples_by_cell(files, cells).items()}
+
+    with pytest.raises(
+        InputError, match=r"cell_1_0\.tif: is a sample of cell 'cell_1', which has.* cell_1\.tif"
+    ):
+        found("cell_1")
+    del files["cell_1"]
+    strangers = {name: [name] for name in ("odd_3", "odd_4")}
+    assert found("cell_2", "cell_1") == {
+        "cell_2": ["cell_2"],
+        "cell_1": ["cell_1_0", "cell_1_2", "cell_1_10"],
+        **strangers,
+    }
+    assert found("odd")["odd"] == ["odd_3", "odd_4"]
+    files["cell_1_02"] = Path("cell_1_02.tif")
+    with pytest.raises(InputError, match="is sample 2 of a cell, and so is"):
+        found("cell_1")

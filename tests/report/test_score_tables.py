@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dispr_cli.report.pair_table import pair_table
 from dispr_cli.report.score_tables import (
     WordTable,
     class_table,
     further_table,
-    pair_table,
     score_table,
     spread_table,
 )
@@ -39,7 +39,7 @@ def test_markdown_and_plain_say_the_same(methods: dict[str, dict[str, CellScores
     summaries = {name: summarise_method(cells, classes) for name, cells in methods.items()}
     failed = {"several": 0, "x | y": 3}
     tables = [score_table(summaries, failed, "µm"), further_table(summaries, "µm"), spread_table(summaries)]
-    tables += [class_table(summaries, "µm"), pair_table(compare(methods), SCORES)]
+    tables += [class_table(summaries, "µm"), pair_table(compare(methods), SCORES, "µm")]
     for table in tables:
         assert all(len(row) == len(table.header) for row in table.rows), table.title
         lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
@@ -59,6 +59,36 @@ def test_only_the_macro_averages_fit_the_screen(methods: dict[str, dict[str, Cel
     summaries = {name: summarise_method(cells, classes) for name, cells in methods.items()}
     table = class_table(summaries, "voxels", only_macro=True)
     assert [row[:3] for row in table.rows] == [("macro", "several", "2"), ("macro", "x | y", "2")]
+
+
+def test_equal_samples_have_no_spread_to_judge(methods: dict[str, dict[str, CellScores]]) -> None:
+    equal = {
+        name: measure_cell(block(8), [block(depth), block(depth)]) for name, depth in (("a1", 7), ("a2", 5))
+    }
+    several = {name: methods["several"][name] for name in equal}
+    summaries = {
+        name: summarise_method(cells, dict.fromkeys(equal, ""))
+        for name, cells in (("equal", equal), ("several", several))
+    }
+    table = spread_table(summaries)
+    honesty = {row[0]: row[-2:] for row in table.rows}
+    assert honesty["equal"] == ("–", "–")
+    assert "–" not in honesty["several"]
+    assert honesty["several"][0].endswith("(33 %)")
+
+
+def test_differences_have_the_units_of_the_tables_and_say_what_is_better(
+    methods: dict[str, dict[str, CellScores]],
+) -> None:
+    found = compare(methods, ("iou", "volume_error", "vote_surface_distance", "fair_brier"))
+    rows = {row[1]: row for row in pair_table(found, tuple(found), "µm").rows}
+    assert [row[5] for row in rows.values()] == ["> 0", "< 0", "< 0", "< 0"]
+    percent = 100 * found["volume_error"][0].difference
+    assert rows["volume error"][3] == f"{percent:+.1f} pp"
+    assert abs(percent) > 10
+    assert rows["surface distance of the vote"][3].endswith(" µm")
+    assert rows["IoU"][3] == f"{found['iou'][0].difference:+.3f}"
+    assert "within one score" in pair_table(found, ("iou",), "µm").note
 
 
 def test_columns_are_aligned() -> None:

@@ -37,8 +37,12 @@ def make_store(
     voxel_size_um: float | None = 0.172,
     statuses: Mapping[str, str] | None = None,
     balance: int | None = None,
+    learned: Mapping[str, bool | None] | None = None,
 ) -> VolumeStore:
-    """A store of balls: for each cell the radii of its samples; a radius of 0 is an empty shape."""
+    """A store of balls: for each cell the radii of its samples; a radius of 0 is an empty shape.
+
+    Cells are new to the weights that are said to have drawn them, unless `learned` says otherwise.
+    """
     samples = len(next(iter(radii.values())))
     store = create_or_resume(
         path,
@@ -57,6 +61,7 @@ def make_store(
             source_shape=(60, 60),
             voxel_size_um=voxel_size_um,
             status=statuses.get(name, "done"),
+            learned=(learned or {}).get(name, False),
         )
         for name in radii
     ]

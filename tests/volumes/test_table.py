@@ -66,7 +66,7 @@ def test_columns_and_rows(full_store: VolumeStore) -> None:
         "index,name,source,label,y0,x0,y1,x1,touches_border,"
         "voxel_size_um,voxel_size_px,scaled,status,"
         "volume_voxels_mean,volume_voxels_sd,volume_voxels_low,volume_voxels_high,"
-        "surface_voxels_mean,surface_voxels_sd,surface_voxels_low,surface_voxels_high,unlike_training,"
+        "surface_voxels_mean,surface_voxels_sd,surface_voxels_low,surface_voxels_high,unlike_training,learned,"
         "volume_um3_mean,volume_um3_sd,volume_um3_low,volume_um3_high,"
         "surface_um2_mean,surface_um2_sd,surface_um2_low,surface_um2_high"
     )

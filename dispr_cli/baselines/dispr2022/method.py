@@ -18,6 +18,7 @@ from dispr_cli.baselines.dispr2022.settings import PUBLISHED_SAMPLER
 from dispr_cli.baselines.dispr2022.weights import Dispr2022Weights
 from dispr_cli.config import GRID, SamplerConfig
 from dispr_cli.diffusion.device import describe
+from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.diffusion.noise import draw_noise, sample_stream
 from dispr_cli.inputs.cell import Cell
@@ -61,6 +62,7 @@ class Dispr2022Method(MicroBatchedMethod):
     ) -> None:
         super().__init__(device, MICRO_BATCH[device.type], precision, notify)
         self.weights, self.sampler = weights, check_sampler(sampler)
+        self._known = known_cells(weights.provenance, weights.sha256)
         self.diffusion = Diffusion(make_schedule(sampler.num_steps), device)
         self.network = weights.network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
@@ -78,6 +80,10 @@ class Dispr2022Method(MicroBatchedMethod):
             "eta": self.sampler.eta,
             "precision": "bf16" if self.autocast else "fp32",
         }
+
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether the weights learned from a cell, as they record; None if they do not."""
+        return self._known.learned_from(cell)
 
     def _draw(self, cells: Sequence[Cell], work: Work, seed: int) -> NDArray[np.uint8]:
         image = torch.from_numpy(np.stack([cells[i].image for i, _ in work])).to(self.device)

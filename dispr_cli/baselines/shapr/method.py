@@ -18,6 +18,7 @@ from dispr_cli.baselines.shapr.training import FORMAT, planes_of
 from dispr_cli.config import GRID
 from dispr_cli.diffusion.checkpoint import read_tensors
 from dispr_cli.diffusion.device import describe
+from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.errors import WeightsError
 from dispr_cli.inputs.cell import Cell
 
@@ -95,6 +96,7 @@ class ShaprMethod:
 
     def __init__(self, weights: ShaprWeights, device: torch.device, name: str = "shapr") -> None:
         self.weights, self.device, self._name = weights, device, name
+        self._known = known_cells(weights.provenance, weights.sha256)
         self.network = weights.network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     @property
@@ -114,6 +116,10 @@ class ShaprMethod:
     def identity(self) -> dict[str, Any]:
         """Hash of the weights; nothing else decides the shapes."""
         return {"method": self.name, "weights_sha256": self.weights.sha256}
+
+    def learned_from(self, cell: Cell) -> bool | None:
+        """Whether the weights learned from a cell, as they record; None if they do not."""
+        return self._known.learned_from(cell)
 
     def reconstruct(self, cells: Sequence[Cell], num_samples: int, seed: int) -> NDArray[np.uint8]:
         """Predict each cell's shape; all its samples are equal, whatever the seed."""
