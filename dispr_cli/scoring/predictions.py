@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.config import GRID
+from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import CellError, InputError
 from dispr_cli.inputs.truth import TruthVolume, read_voxels
 from dispr_cli.inputs.truth_folder import find_truths, samples_by_cell
@@ -117,7 +117,7 @@ class Predictions:
         prediction = TruthVolume(volume, sides, of_store=True)
         if is_on_grid(prediction, row.voxel_size_um):
             return volume
-        if not (volume > 127).any():
+        if not (volume >= FOREGROUND).any():
             return np.zeros((GRID,) * 3, np.uint8)
         words = " x ".join(map(str, volume.shape))
         if row.name not in self.grids:
@@ -226,7 +226,7 @@ def occupancy(voxels: NDArray, path: Path, cell: str) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray
-        The same as uint8, foreground > 127.
+        The same as uint8, foreground from 128 upwards.
 
     Raises
     ------
