@@ -178,6 +178,11 @@ def open_store_source(
                 f"{images}: {words} {len(names)} of the cells of {path} ({some}); give the images and "
                 "masks that the store was made from."
             )
+    if never_seen and (learned := sum(row.learned is True for row in store.cells)):
+        raise InputError(
+            f"--never-seen: {path} records that its weights learned from {learned} of its {store.num_cells} "
+            "cells; leave it out"
+        )
     networks = _networks_of(store, facts, never_seen)
     return StoreSource(store, networks, plan, inputs, voxel_size_um, MICROMETRES if known else VOXELS)
 

@@ -21,6 +21,7 @@ from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
 from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.rows import FAILED as CELL_FAILED
 from dispr_cli.volumes.rows import CellRow
+from dispr_cli.volumes.store import VolumeStore
 
 SHAPES = [feature.name for feature in SHAPE_FEATURES]
 PLANES = [feature.name for feature in PLANAR_FEATURES]
@@ -128,7 +129,9 @@ def test_a_broken_shape_is_a_row_that_says_why(volumes: Path, tmp_path: Path) ->
     assert np.isnan(table.values[1]).all()
 
 
-def make_store(path: Path, configuration: dict, voxel_size_um: float | None = 0.25):
+def make_store(
+    path: Path, configuration: dict, voxel_size_um: float | None = 0.25, learned: bool | None = None
+) -> VolumeStore:
     store = create_or_resume(
         path,
         num_cells=3,
@@ -144,7 +147,10 @@ def make_store(path: Path, configuration: dict, voxel_size_um: float | None = 0.
         drawn = np.stack([[ball(8), ball(9)] for _ in names])
         rows = [
             CellRow(
-                name, voxel_size_um=voxel_size_um, status=f"{CELL_FAILED}dark" if name == "a2" else "done"
+                name,
+                voxel_size_um=voxel_size_um,
+                status=f"{CELL_FAILED}dark" if name == "a2" else "done",
+                learned=learned,
             )
             for name in names
         ]
@@ -190,6 +196,12 @@ def test_what_is_not_known_of_a_network_is_not_assumed(
     source = find_shapes(tmp_path / "out.zarr", InputSettings(), never_seen=never_seen)
     assert {ref.network for ref in source.unit(0)} == {network}
     assert source.networks[network].may_serve(["a1"]) is serves
+
+
+def test_what_a_store_records_is_not_overruled(tmp_path: Path) -> None:
+    make_store(tmp_path / "out.zarr", {"method": "dispr", "weights_sha256": "abc"}, learned=True)
+    with pytest.raises(InputError, match=r"--never-seen: .*out\.zarr records that .* learned from 3 of"):
+        find_shapes(tmp_path / "out.zarr", InputSettings(), never_seen=True)
 
 
 @pytest.mark.parametrize("name", ["cylinder", "ellipsoid", "inflate"])
