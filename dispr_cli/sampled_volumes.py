@@ -68,7 +68,7 @@ def read_sampled_fold(path: Path) -> SampledFold:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             names, volumes = [str(name) for name in file["names"]], file["volumes"]
             facts = json.loads(str(file["facts"]))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: holds no sampled volumes ({error}); expected names, volumes and facts, "
             "as benchmarks/train_peers_gpu.py writes them. Copy it again."

@@ -123,7 +123,7 @@ def read_tensors(path: Path, expected_format: str) -> tuple[dict[str, torch.Tens
                     f"expected {expected_format!r} as written by 'dispr train'."
                 )
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise WeightsError(
             f"{path}: is damaged or not a safetensors file ({error}). Copy it again, or give "
             "other weights made by 'dispr train'."

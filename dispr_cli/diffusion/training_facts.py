@@ -53,7 +53,7 @@ def read_training_facts(path: Path) -> TrainingFacts:
             metadata = file.metadata() or {}
         provenance = json.loads(metadata.get("provenance", "{}"))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"{path}: is missing or no safetensors file ({error}). Give weights made by 'dispr train'."
         ) from error

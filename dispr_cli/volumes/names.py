@@ -193,7 +193,11 @@ class Names:
     def _between(self, start: int, end: int, expected: int) -> list[str]:
         with self._file.open("rb") as file:
             file.seek(start)
-            names = [json.loads(line) for line in file.read(end - start).splitlines()]
+            lines = file.read(end - start).splitlines()
+        try:
+            names = [json.loads(line) for line in lines]
+        except RecursionError as error:
+            raise ValueError("a name is nested too deep") from error
         if len(names) != expected or not all(isinstance(name, str) for name in names):
             raise ValueError(f"a shard has {len(names)} names instead of {expected}")
         return names

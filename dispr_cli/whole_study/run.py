@@ -146,7 +146,7 @@ def _changes(path: Path, asked: Mapping[str, Any]) -> list[str]:
     """Name what differs from the record of a study that was begun."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path}: is no record of a study ({error}); give another --out, or remove the folder."
         ) from error

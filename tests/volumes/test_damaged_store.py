@@ -159,6 +159,14 @@ def test_array_that_disagrees_with_the_attributes(full_store: VolumeStore) -> No
         open_store(full_store.path).read(0)
 
 
+def test_a_name_that_is_nested_too_deep(full_store: VolumeStore) -> None:
+    names = full_store.path / "dispr_rows" / "names.jsonl"
+    rest = names.read_bytes().split(b"\n", 1)[1]
+    names.write_bytes(b"[" * 100_000 + b"\n" + rest)
+    with pytest.raises(StoreError, match="list of cells of this store is missing or damaged"):
+        [row.name for row in open_store(full_store.path).cells]
+
+
 def test_damaged_names(full_store: VolumeStore) -> None:
     (full_store.path / "dispr_rows" / "names.jsonl").write_text('"x"\n')
     with pytest.raises(StoreError, match="list of cells of this store is missing or damaged"):
