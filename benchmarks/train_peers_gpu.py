@@ -41,12 +41,12 @@ from dispr_cli.diffusion.dataset import TrainingCells, load_cells
 from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.resumable_run import Progress, TrainingEvents
 from dispr_cli.study.folds import assign_folds
+from dispr_cli.training import PUBLISHED_TOPOLOGY_WEIGHT
 
 NUM_FOLDS = 5
 STAGES = ("phantoms", *(f"fold{fold}" for fold in range(NUM_FOLDS)))
 """Trainings of DISPR-2022; the place of each is its seed."""
 
-PUBLISHED_TOPOLOGY_WEIGHT = 0.1
 MOST_STEPS = 50
 SNAP = 20
 """Occupancies within this of 0 or 255 are stored as 0 or 255; the surface is at 127.5."""

@@ -30,9 +30,9 @@ from dispr_cli.diffusion.held_out_metrics import HeldOut
 from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.diffusion.resumable_run import Progress, Start, TrainingEvents
 from dispr_cli.study.folds import assign_folds
+from dispr_cli.training import PUBLISHED_TOPOLOGY_WEIGHT
 
 NUM_FOLDS = 5
-PUBLISHED_TOPOLOGY_WEIGHT = 0.1
 
 
 def report(progress: Progress, found: HeldOut) -> None:

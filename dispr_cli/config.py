@@ -23,6 +23,9 @@ SURFACE_LEVEL = 127.5
 FOREGROUND = 128
 """The smallest occupancy that counts as inside the cell."""
 
+FOCAL_SLICE = GRID // 2
+"""Plane of the grid, along z, that image and mask show."""
+
 SAMPLERS = ("euler", "ddim", "ddpm", "heun", "dpmpp-2m")
 """Names of the samplers; each is described in :mod:`dispr_cli.diffusion.sampler`."""
 

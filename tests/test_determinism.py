@@ -25,7 +25,7 @@ from dispr_cli.volumes.layout import row_file, shard_file
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
 from tests.scale.test_cluster import contents
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 SEED, SAMPLES = 5, 2
 
@@ -128,7 +128,7 @@ def test_a_cluster(
 def _run_when_all_are_ready(source: Path, out: Path, ready: object) -> None:
     plan = plan_cells(source)
     ready.wait()  # type: ignore[attr-defined]
-    reconstruct(plan, out, StubMethod(seconds_per_cell=0.02), Part(1, 1))
+    reconstruct(plan, out, ScriptedMethod(seconds_per_cell=0.02), Part(1, 1))
 
 
 def test_runs_started_at_once_on_one_store_all_end_right(
@@ -144,7 +144,7 @@ def test_runs_started_at_once_on_one_store_all_end_right(
     for run in runs:
         run.join(120)
     assert [run.exitcode for run in runs] == [0, 0]
-    calm = reconstruct(plan, tmp_path / "calm.zarr", StubMethod())
+    calm = reconstruct(plan, tmp_path / "calm.zarr", ScriptedMethod())
     assert contents(open_store(out)) == contents(calm)
     assert verify_store(out).damages == []
     assert not [*tmp_path.glob(".*.partial")]

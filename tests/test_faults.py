@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults import disk, harness, kill, trials
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Bench]:
 
 @pytest.fixture(scope="module")
 def wanted(place: harness.Bench) -> list[bytes]:
-    return harness.contents(place.run(place.folder / "calm-stub.zarr", method=StubMethod()))
+    return harness.contents(place.run(place.folder / "calm-scripted.zarr", method=ScriptedMethod()))
 
 
 def can_mount() -> bool:
@@ -85,7 +85,7 @@ def test_a_stopped_script_goes_on_and_a_changed_program_begins_anew(
 
 def test_a_loss_would_be_told(place: harness.Bench, wanted: list[bytes], tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
-    place.run(out, method=StubMethod())
+    place.run(out, method=ScriptedMethod())
     assert harness.what_is_lost(out, wanted) is None
     other = [*wanted]
     other[3] = other[4]

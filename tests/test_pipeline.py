@@ -29,7 +29,7 @@ from dispr_cli.pipeline import choose_cells_at_once, read_cells, reconstruct, re
 from dispr_cli.scale import shards
 from dispr_cli.training_cells import split_held_out
 from dispr_cli.volumes.store import VolumeStore, open_store
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 STEPS = SamplerConfig("euler", 2)
 
@@ -90,7 +90,7 @@ def test_an_image_is_decoded_once_however_many_shards_its_cells_fill(
 
     monkeypatch.setattr(fields, "read_field", read)
     store, progress = reconstruct_to_store(
-        plan, tmp_path / "out.zarr", StubMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=32
+        plan, tmp_path / "out.zarr", ScriptedMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=32
     )
     assert progress.done == 400
     assert store.grid.num_shards > 4
@@ -234,7 +234,7 @@ def test_cells_that_cannot_be_read_are_left_out_with_a_warning_on_request(
 def test_numbers_that_make_no_sense_are_refused_from_python_too(options: dict[str, float]) -> None:
     (name,) = options
     with pytest.raises(dispr.DisprError, match=rf"{name}.* is .*: expected a whole number from"):
-        dispr.reconstruct([], StubMethod(), **options)  # type: ignore[arg-type]
+        dispr.reconstruct([], ScriptedMethod(), **options)  # type: ignore[arg-type]
 
 
 def test_masks_from_elsewhere(phantom_folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dispr_cli.pipeline import reconstruct_to_store
 from dispr_cli.volumes.layout import row_file
 from dispr_cli.volumes.rows import read_rows, write_rows
 from tests.scoring.stores import RADII, around, ball, make_store, write_truths
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 FIRST = next(iter(RADII))
 
@@ -172,7 +172,7 @@ def corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     inputs = InputSettings(pixel_size_um=0.172)
     plan = plan_cells(Path("in"), inputs)
     reconstruct_to_store(
-        plan, Path("out.zarr"), StubMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=1
+        plan, Path("out.zarr"), ScriptedMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=1
     )
     return folder
 
@@ -180,13 +180,15 @@ def corner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_store_knows_where_its_cells_were_cut_out(
     corner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = evaluate("out.zarr", "truth", figures=False).scores["stub"]["f"].samples
+    here = evaluate("out.zarr", "truth", figures=False).scores["scripted"]["f"].samples
     assert here[0]["iou"] > 0.99
     monkeypatch.chdir(tmp_path)
     elsewhere = evaluate(corner / "out.zarr", corner / "truth", figures=False)
-    assert elsewhere.scores["stub"]["f"].samples == here
+    assert elsewhere.scores["scripted"]["f"].samples == here
     (corner / "in").rename(corner / "moved")
-    assert evaluate(corner / "out.zarr", corner / "truth", figures=False).scores["stub"]["f"].samples == here
+    assert (
+        evaluate(corner / "out.zarr", corner / "truth", figures=False).scores["scripted"]["f"].samples == here
+    )
 
 
 def test_a_truth_is_not_laid_where_nobody_knows_that_it_belongs(
@@ -199,7 +201,7 @@ def test_a_truth_is_not_laid_where_nobody_knows_that_it_belongs(
     shard = next(path for path in Path("out.zarr/0/c").rglob("*") if path.is_file())
     early = [replace(row, source_shape=None, source=f"in/{row.source}") for row in found.rows]
     write_rows(file, early, shard.read_bytes())
-    assert evaluate("out.zarr", "truth", figures=False).scores["stub"]["f"].samples[0]["iou"] > 0.99
+    assert evaluate("out.zarr", "truth", figures=False).scores["scripted"]["f"].samples[0]["iou"] > 0.99
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="does not say where the cell was cut out") as caught:
         evaluate(corner / "out.zarr", corner / "truth", figures=False)
@@ -214,15 +216,15 @@ def test_a_cube_on_a_resampled_image_is_only_compared_where_its_place_is_known(t
         (tmp_path / folder).mkdir()
     tifffile.imwrite(tmp_path / "in" / "f.tif", np.uint8(20 + y % 7 + 100 * mask))
     tifffile.imwrite(tmp_path / "in" / "f_mask.tif", np.uint8(mask))
-    half = 3 * 0.172 / 0.25  # As thick as the stub's.
+    half = 3 * 0.172 / 0.25  # As thick as what the method draws.
     truth = np.where((np.abs(np.arange(64) - 31.5)[:, None, None] < half) & mask, 255, 0).astype(np.uint8)
     tifffile.imwrite(tmp_path / "plain" / "f.tif", truth, photometric="minisblack")
     inputs = InputSettings(pixel_size_um=0.25)
     plan, out = plan_cells(tmp_path / "in", inputs), tmp_path / "out.zarr"
-    reconstruct_to_store(plan, out, StubMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=1)
+    reconstruct_to_store(plan, out, ScriptedMethod(), inputs=inputs, num_samples=1, seed=0, cells_at_once=1)
     with pytest.raises(InputError, match="give --truth-voxel-size"):
         evaluate(out, tmp_path / "plain", figures=False)
     told = evaluate(out, tmp_path / "plain", figures=False, truth_voxel_size_um=(0.25,) * 3)
-    assert told.scores["stub"]["f"].samples[0]["iou"] > 0.8
+    assert told.scores["scripted"]["f"].samples[0]["iou"] > 0.8
     same = evaluate(out, out, figures=False)
-    assert same.scores["stub"]["f"].samples[0]["iou"] == 1
+    assert same.scores["scripted"]["f"].samples[0]["iou"] == 1

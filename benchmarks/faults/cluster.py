@@ -27,7 +27,7 @@ from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.scale.shards import Job
 from dispr_cli.shape.unmeshed_area import unmeshed_area
-from tests.stub_method import StubMethod, load_stub
+from tests.scripted_method import ScriptedMethod, load_scripted
 
 SECONDS_PER_CELL = 0.2
 SCHEDULER = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", "127.0.0.1")
@@ -99,7 +99,7 @@ def running() -> Iterator[Cluster]:
 
 def give(place: Bench, out: Path, address: str, timeout: float, **method: object) -> None:
     """Share a run out, to its end."""
-    load = partial(load_stub, seconds_per_cell=SECONDS_PER_CELL, **method)
+    load = partial(load_scripted, seconds_per_cell=SECONDS_PER_CELL, **method)
     options = ClusterOptions(address, shard_timeout=timeout, threads=1)
     reconstruct_on_cluster(
         place.plan, out, load, Job(InputSettings(), SEED, 4, area=unmeshed_area), SAMPLES, options
@@ -149,7 +149,9 @@ def main() -> None:
     parser.add_argument("--only", choices=FAULTS)
     given = parser.parse_args()
     with bench() as place, running() as cluster:
-        wanted = contents(place.run(place.folder / "calm.zarr", method=StubMethod(SECONDS_PER_CELL / 100)))
+        wanted = contents(
+            place.run(place.folder / "calm.zarr", method=ScriptedMethod(SECONDS_PER_CELL / 100))
+        )
         for name, (fault, trial) in FAULTS.items():
             if given.only not in (None, name):
                 continue

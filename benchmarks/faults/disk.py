@@ -31,7 +31,7 @@ from dispr_cli.inputs.cell import Cell
 from dispr_cli.volumes.layout import shard_file
 from dispr_cli.volumes.store import open_store
 from dispr_cli.volumes.verify import verify_store
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 Trial = Callable[[Bench, Path, random.Random], str]
 """Does a fault to a store at a path, resumes the run, and says at what moment the fault came."""
@@ -40,7 +40,7 @@ SHARDS = 8
 
 
 @dataclass(frozen=True)
-class Disturbed(StubMethod):
+class Disturbed(ScriptedMethod):
     """A method during whose work something happens.
 
     Attributes
@@ -89,8 +89,8 @@ def disk_full(place: Bench, out: Path, chance: random.Random) -> str:
         moment = "never full"
         for _ in range(200):
             try:
-                place.create(disk / "out.zarr", SHARDS, StubMethod())
-                place.run(disk / "out.zarr", method=StubMethod())
+                place.create(disk / "out.zarr", SHARDS, ScriptedMethod())
+                place.run(disk / "out.zarr", method=ScriptedMethod())
             except StoreError as error:
                 moment = _checked(error, ("full", "No space")) and "full"
                 kilobytes += chance.randint(4, 40)
@@ -104,7 +104,7 @@ def disk_full(place: Bench, out: Path, chance: random.Random) -> str:
 def read_only(place: Bench, out: Path, chance: random.Random) -> str:
     """Lose the right to write at a random batch, get it back."""
     with small_disk(out.with_suffix(".disk"), 40_000) as disk:
-        place.create(disk / "out.zarr", SHARDS, StubMethod())
+        place.create(disk / "out.zarr", SHARDS, ScriptedMethod())
         left = chance.randint(1, 20)
 
         def forbid() -> None:
@@ -119,7 +119,7 @@ def read_only(place: Bench, out: Path, chance: random.Random) -> str:
         except StoreError as error:
             moment = _checked(error, ("Read-only",)) and "read-only"
         _mount("-o", "remount,rw", str(disk))
-        place.run(disk / "out.zarr", method=StubMethod())
+        place.run(disk / "out.zarr", method=ScriptedMethod())
         shutil.copytree(disk / "out.zarr", out)
     return moment
 
@@ -136,7 +136,7 @@ def input_deleted(place: Bench, out: Path, chance: random.Random) -> str:
             if image.exists():
                 image.rename(away / image.name)
 
-    place.create(out, SHARDS, StubMethod())
+    place.create(out, SHARDS, ScriptedMethod())
     try:
         # The plan is made before the images go.
         place.run(out, method=Disturbed(happens=delete), cells_at_once=1)
@@ -146,7 +146,7 @@ def input_deleted(place: Bench, out: Path, chance: random.Random) -> str:
     failed = open_store(out).progress().failed
     named = [row.status for row in open_store(out).cells if row.is_failed]
     assert all(any(image.name in status for image in chosen) for status in named), named
-    place.run(out, method=StubMethod(), retry_failed=True)
+    place.run(out, method=ScriptedMethod(), retry_failed=True)
     return f"{failed} cells failed"
 
 
@@ -169,7 +169,7 @@ def changed_bits(place: Bench, out: Path, chance: random.Random) -> str:
 
 def clock_jumps(place: Bench, out: Path, chance: random.Random) -> str:
     """Let the clock jump by up to ten years at each look, and the times of files with it."""
-    place.create(out, SHARDS, StubMethod())
+    place.create(out, SHARDS, ScriptedMethod())
 
     def jump() -> None:
         for file in out.rglob("*.json"):
@@ -183,8 +183,8 @@ def clock_jumps(place: Bench, out: Path, chance: random.Random) -> str:
 
 
 def _damaged_file(place: Bench, out: Path, chance: random.Random) -> Path:
-    place.create(out, SHARDS, StubMethod())
-    place.run(out, method=StubMethod())
+    place.create(out, SHARDS, ScriptedMethod())
+    place.run(out, method=ScriptedMethod())
     files = [shard_file(out, shard) for shard in range(SHARDS)]
     files += [*(out / "dispr_rows").glob("*.json")]
     return chance.choice([file for file in files if file.exists()])
@@ -195,7 +195,7 @@ def _mended(place: Bench, out: Path) -> str:
     damages = [damage for damage in verify_store(out).damages if "Delete this file" in damage.remedy]
     for damage in damages:
         damage.path.unlink()
-    place.run(out, method=StubMethod())
+    place.run(out, method=ScriptedMethod())
     return "noticed" if damages else "without meaning"
 
 
@@ -222,7 +222,7 @@ def main() -> None:
     parser.add_argument("--only", choices=FAULTS)
     given = parser.parse_args()
     with bench() as place:
-        wanted = contents(place.run(place.folder / "calm.zarr", method=StubMethod()))
+        wanted = contents(place.run(place.folder / "calm.zarr", method=ScriptedMethod()))
         for name, (fault, trial) in FAULTS.items():
             if given.only not in (None, name):
                 continue

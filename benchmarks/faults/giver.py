@@ -15,14 +15,14 @@ from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.scale.shards import Job
 from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
-from tests.stub_method import load_stub
+from tests.scripted_method import load_scripted
 
 SEED, SAMPLES = 3, 2
 
 
 def give(source: Path, out: Path, address: str, seconds_per_cell: float) -> Progress:
     """Run to the end."""
-    load = partial(load_stub, seconds_per_cell=seconds_per_cell)
+    load = partial(load_scripted, seconds_per_cell=seconds_per_cell)
     options = ClusterOptions(address, shard_timeout=60.0, threads=1)
     job = Job(InputSettings(), SEED, 4, area=unmeshed_area)
     return reconstruct_on_cluster(plan_cells(source), out, load, job, SAMPLES, options)[1]

@@ -35,7 +35,7 @@ from benchmarks.faults.trials import Trial, repeated
 from dispr_cli.scale.parts import Part
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import open_store
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 SECONDS_PER_CELL = 0.05
 TOO_LATE = "had ended before"
@@ -75,7 +75,7 @@ def of_a_cluster(place: Bench) -> Iterator[Trial]:
     import dask
     import distributed
 
-    wanted = contents(place.run(place.folder / "calm-dask.zarr", method=StubMethod(SECONDS_PER_CELL)))
+    wanted = contents(place.run(place.folder / "calm-dask.zarr", method=ScriptedMethod(SECONDS_PER_CELL)))
     dask.config.set({"distributed.deploy.lost-worker-timeout": "2s"})
     local_cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",

@@ -29,7 +29,7 @@ from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.scale import shard_task
 from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster
 from dispr_cli.scale.shards import Job
-from tests.stub_method import load_stub
+from tests.scripted_method import load_scripted
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
 CELLS_PER_SHARD = 4
@@ -45,7 +45,7 @@ def on_workers(number: int, seconds_per_shard: float) -> dict[str, Any]:
     plan = plan_cells(many_cells(CELLS_PER_SHARD * shards))
     out = PLACE / f"workers_{number}.zarr"
     shutil.rmtree(out, ignore_errors=True)
-    load = partial(load_stub, seconds_per_cell=seconds_per_shard / CELLS_PER_SHARD)
+    load = partial(load_scripted, seconds_per_cell=seconds_per_shard / CELLS_PER_SHARD)
     with distributed.LocalCluster(
         n_workers=number, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
         # One process holds all workers: Dask would hold its memory against each of them, and let them pause.

@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.baselines.outline import edge_distance, fill_outline, fit_ellipse
-from dispr_cli.config import GRID
+from dispr_cli.config import FOCAL_SLICE, GRID
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.cell import Cell
-
-FOCAL_SLICE = GRID // 2
 
 VARIANTS = ("published", "full")
 """Height of the stereological fits: half of the mean of both semi-axes, as published, or twice that."""

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from dispr_cli.config import TrainingConfig
-from dispr_cli.diffusion.conditioning import FOCAL_SLICE
+from dispr_cli.config import FOCAL_SLICE, TrainingConfig
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.processes import ALONE, Processes
 

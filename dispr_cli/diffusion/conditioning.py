@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import torch
 
-FOCAL_SLICE = 32
-"""Index along z of the slice that image and mask show."""
+from dispr_cli.config import FOCAL_SLICE
 
 CONDITION_PLANES = 3
 OUTLINE_RANGE = 8.0

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dispr_cli.config import TrainingConfig
+from dispr_cli.config import FOCAL_SLICE, TrainingConfig
 from dispr_cli.diffusion.augmentation import Randomness, augment, drop_features, heights, slice_weights
-from dispr_cli.diffusion.conditioning import FOCAL_SLICE
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.field_area import field_area

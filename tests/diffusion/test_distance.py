@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dispr_cli.diffusion.conditioning import FOCAL_SLICE, condition_planes, keep_known_slice_
+from dispr_cli.config import FOCAL_SLICE
+from dispr_cli.diffusion.conditioning import condition_planes, keep_known_slice_
 from dispr_cli.diffusion.distance import STORED_RANGE, outline_distance, signed_distance
 from dispr_cli.diffusion.representation import to_field, to_occupancy
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dispr_cli.config import SAMPLERS, SamplerConfig
+from dispr_cli.config import FOCAL_SLICE, SAMPLERS, SamplerConfig
 from dispr_cli.diffusion.checkpoint import Checkpoint
-from dispr_cli.diffusion.conditioning import FOCAL_SLICE
 from dispr_cli.diffusion.device import choose_device
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import ConfigError, DisprError

@@ -23,7 +23,7 @@ from dispr_cli.diffusion.trust import (
 )
 from dispr_cli.errors import WeightsError
 from dispr_cli.methods import load_denoiser
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_weights_without_the_file_and_peers_say_so(method: DiffusionMethod) -> N
     told: list[str] = []
     assert trust_of(method, told.append) is None
     assert "own.trust.json is not there" in told[0]
-    assert trust_of(StubMethod(), told.append) is None
+    assert trust_of(ScriptedMethod(), told.append) is None
     assert len(told) == 1
 
 

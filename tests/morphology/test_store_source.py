@@ -17,7 +17,7 @@ from dispr_cli.morphology.shape_ref import ShapeRef
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.pipeline import reconstruct_to_store
 from dispr_cli.volumes.store import VolumeStore
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 FITTED = InputSettings(channel=1, pixel_size_um=0.1, scale="fit")
 RADII = {"f#1": 12, "f#2": 20, "f#3": 26}
@@ -42,7 +42,7 @@ def reconstructed(images: Path, inputs: InputSettings) -> VolumeStore:
     store, progress = reconstruct_to_store(
         plan_cells(images, inputs),
         images.with_name("out.zarr"),
-        StubMethod(),
+        ScriptedMethod(),
         inputs=inputs,
         num_samples=2,
         seed=0,

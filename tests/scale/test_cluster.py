@@ -23,7 +23,7 @@ from dispr_cli.shape.unmeshed_area import unmeshed_area
 from dispr_cli.volumes.cells import Progress
 from dispr_cli.volumes.store import VolumeStore, open_store
 from dispr_cli.volumes.verify import verify_store
-from tests.stub_method import StubMethod, load_stub
+from tests.scripted_method import ScriptedMethod, load_scripted
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
@@ -43,7 +43,7 @@ def calm(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
     out = tmp_path_factory.mktemp("calm") / "out.zarr"
     inputs = InputSettings()
     store, _ = reconstruct_to_store(
-        plan, out, StubMethod(), inputs=inputs, num_samples=2, seed=3, cells_at_once=2
+        plan, out, ScriptedMethod(), inputs=inputs, num_samples=2, seed=3, cells_at_once=2
     )
     return store
 
@@ -64,7 +64,7 @@ def workers() -> Iterator[str]:
 
 
 def run(plan: Plan, out: Path, address: str, **options: Any) -> tuple[VolumeStore, Progress]:
-    load = options.pop("load", load_stub)
+    load = options.pop("load", load_scripted)
     timeout = options.pop("timeout", 60.0)
     job = options.pop("job", JOB)
     return reconstruct_on_cluster(plan, out, load, job, 2, ClusterOptions(address, timeout), **options)
@@ -115,7 +115,7 @@ def test_other_pixels_are_refused_and_nothing_of_an_earlier_run_is_used(
 
 
 def test_a_worker_with_other_weights_writes_nothing(plan: Plan, workers: str, tmp_path: Path) -> None:
-    loads = iter([StubMethod(tag="a"), StubMethod(tag="b")])
+    loads = iter([ScriptedMethod(tag="a"), ScriptedMethod(tag="b")])
     shard_task._loaded.clear()
     with pytest.raises(DisprError, match=r"differs in tag: give the workers the same weights"):
         run(plan, tmp_path / "out.zarr", workers, load=partial(_next_of, _Loads(loads)))
@@ -125,13 +125,13 @@ def test_a_worker_with_other_weights_writes_nothing(plan: Plan, workers: str, tm
 class _Loads:
     """What each call of load returns; workers in this process see the same object."""
 
-    shared: Iterator[StubMethod]
+    shared: Iterator[ScriptedMethod]
 
-    def __init__(self, loads: Iterator[StubMethod]) -> None:
+    def __init__(self, loads: Iterator[ScriptedMethod]) -> None:
         _Loads.shared = loads
 
 
-def _next_of(loads: _Loads) -> StubMethod:
+def _next_of(loads: _Loads) -> ScriptedMethod:
     return next(_Loads.shared)
 
 
@@ -161,7 +161,7 @@ def test_what_fails_on_a_worker_is_not_taken_for_a_lost_scheduler(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(StubMethod, "reconstruct", fail)
+    monkeypatch.setattr(ScriptedMethod, "reconstruct", fail)
     shard_task._loaded.clear()
     with pytest.raises(DisprError, match=f"could not do its shard.*{error.args[-1]}"):
         run(plan, tmp_path / "out.zarr", workers)
@@ -223,7 +223,7 @@ def test_workers_die_and_hang_and_nothing_is_lost(plan: Plan, calm: VolumeStore,
     for marker in markers.values():
         marker.touch()
     store, progress = run(
-        plan, tmp_path / "out.zarr", "local:2", load=partial(load_stub, **markers), timeout=5.0
+        plan, tmp_path / "out.zarr", "local:2", load=partial(load_scripted, **markers), timeout=5.0
     )
     assert progress == Progress(7, 0, 0)
     assert contents(store) == contents(calm)

@@ -14,13 +14,13 @@ from dispr_cli.pipeline import reconstruct_to_store
 from dispr_cli.scale.file_names import named_from, source_folder
 from dispr_cli.scale.parts import WHOLE, Part
 from dispr_cli.volumes.store import open_store
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 
 def run(source: Path, out: Path, part: Part = WHOLE) -> None:
     plan = plan_cells(source)
     options = {"inputs": InputSettings(), "num_samples": 1, "seed": 0, "cells_at_once": 2, "part": part}
-    reconstruct_to_store(plan, out, StubMethod(), **options)  # type: ignore[arg-type]
+    reconstruct_to_store(plan, out, ScriptedMethod(), **options)  # type: ignore[arg-type]
 
 
 def test_parts_that_name_the_source_differently_name_images_alike(

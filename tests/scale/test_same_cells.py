@@ -22,7 +22,7 @@ from dispr_cli.volumes.layout import row_file, stamp_file
 from dispr_cli.volumes.store import VolumeStore
 from dispr_cli.volumes.verify import verify_store
 from tests.commands.in_process import dispr_here as dispr
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 INPUTS = InputSettings()
 
@@ -50,7 +50,7 @@ def draw(folder: Path, seed: int) -> Path:
 def run(source: Path, out: Path, part: Part = WHOLE) -> tuple[VolumeStore, Progress]:
     plan = plan_cells(source, INPUTS)
     return reconstruct_to_store(
-        plan, out, StubMethod(), inputs=INPUTS, num_samples=1, seed=0, cells_at_once=2, part=part
+        plan, out, ScriptedMethod(), inputs=INPUTS, num_samples=1, seed=0, cells_at_once=2, part=part
     )
 
 

@@ -17,7 +17,7 @@ from dispr_cli.volumes.create import create_or_resume
 from dispr_cli.volumes.rows import CellRow
 from dispr_cli.volumes.table import read_table
 from tests.scoring.stores import RADII, around, make_store, write_truths
-from tests.stub_method import StubMethod
+from tests.scripted_method import ScriptedMethod
 
 FIRST, SECOND, THIRD, FOURTH = RADII
 
@@ -109,7 +109,10 @@ def test_a_run_records_what_its_weights_learned(phantom_folder: Path, tmp_path: 
     plan = plan_cells(phantom_folder)
     first, *others = [ref.name for ref in plan.cells]
     options = {"inputs": InputSettings(), "num_samples": 1, "seed": 0, "cells_at_once": 4}
-    for method, learned in ((StubMethod(learned=(first,)), (True, False)), (StubMethod(), (None, None))):
+    for method, learned in (
+        (ScriptedMethod(learned=(first,)), (True, False)),
+        (ScriptedMethod(), (None, None)),
+    ):
         out = tmp_path / f"{len(method.learned)}.zarr"
         store, _ = reconstruct_to_store(plan, out, method, **options)  # type: ignore[arg-type]
         assert [row.learned for row in store.cells] == [learned[0], *[learned[1]] * len(others)]

@@ -18,7 +18,7 @@ from dispr_cli.inputs.cell import Cell
 
 
 @dataclass(frozen=True)
-class StubMethod:
+class ScriptedMethod:
     """Shapes that a cell's mask, the seed and the sample's index decide.
 
     Attributes
@@ -39,7 +39,7 @@ class StubMethod:
     kills_itself_if: Path | None = None
     hangs_if: Path | None = None
     tag: str = ""
-    name: str = "stub"
+    name: str = "scripted"
     device_type: str = "cpu"
     learned: tuple[str, ...] = ()
 
@@ -77,6 +77,6 @@ def _took(marker: Path | None) -> bool:
     return True
 
 
-def load_stub(**options: Any) -> StubMethod:
+def load_scripted(**options: Any) -> ScriptedMethod:
     """As a worker loads a method."""
-    return StubMethod(**options)
+    return ScriptedMethod(**options)
