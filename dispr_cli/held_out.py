@@ -18,7 +18,7 @@ from dispr_cli.method import Method
 from dispr_cli.study.networks import NetworkRecord, network_of
 
 
-class HeldOutMethod:
+class HeldOutMethod(Method):
     """Several trainings of one method, each asked only for cells it was not trained on.
 
     Parameters
@@ -49,21 +49,13 @@ class HeldOutMethod:
         self.members = dict(members)
         self._records = {weights: NetworkRecord(frozenset(held_out[weights])) for weights in members}
         self._any = next(iter(members.values()))
-
-    @property
-    def name(self) -> str:
-        """The method's name; all members share it."""
-        return self._any.name
+        self.name, self.device_type = self._any.name, self._any.device_type
+        self.micro_batch = self._any.micro_batch
 
     @property
     def covered(self) -> frozenset[str]:
         """Names of the cells that some member never saw."""
         return frozenset().union(*(record.held_out or () for record in self._records.values()))
-
-    @property
-    def device_type(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
-        return self._any.device_type
 
     def describe(self) -> str:
         """Say what computes, and that cells are held out."""
@@ -77,9 +69,8 @@ class HeldOutMethod:
         return {**self._any.identity(), "weights_sha256": together, "held_out_weights": hashes}
 
     def take_precision(self, precision: str) -> bool:
-        """Let the members compute in this precision, see :class:`MicroBatchedMethod`; whether any changed."""
-        takers = [member for member in self.members.values() if hasattr(member, "take_precision")]
-        changes = [member.take_precision(precision) for member in takers]
+        """Let the members compute in this precision, whether any changed."""
+        changes = [member.take_precision(precision) for member in self.members.values()]
         return any(changes)
 
     def learned_from(self, cell: Cell) -> bool | None:

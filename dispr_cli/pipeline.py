@@ -37,7 +37,7 @@ def choose_cells_at_once(method: Method, num_samples: int) -> int:
     Parameters
     ----------
     method
-        Its ``micro_batch``, where it has one, is the number of volumes in one call of its network.
+        Its ``micro_batch`` is the number of volumes in one call of its network.
     num_samples
         Shapes for each cell.
 
@@ -46,7 +46,7 @@ def choose_cells_at_once(method: Method, num_samples: int) -> int:
     int
         About :data:`CELLS_AT_ONCE`, or the fewest that leave no place of a micro-batch empty.
     """
-    batch = int(getattr(method, "micro_batch", 1))
+    batch = method.micro_batch
     fewest = batch // math.gcd(batch, num_samples)
     return fewest * max(1, CELLS_AT_ONCE[method.device_type] // fewest)
 

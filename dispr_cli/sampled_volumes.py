@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dispr_cli.config import GRID
 from dispr_cli.errors import ConfigError, InputError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.method import Method
 
 SUFFIX = ".samples.npz"
 DRAWN_BY = ("sampler", "num_steps", "eta", "precision", "snapped", "device")
@@ -92,7 +93,7 @@ def read_sampled_fold(path: Path) -> SampledFold:
     )
 
 
-class SampledMethod:
+class SampledMethod(Method):
     """Samples of several folds that stand as one method; see :class:`dispr_cli.method.Method`.
 
     Parameters
@@ -108,12 +109,10 @@ class SampledMethod:
         If there is none, one was drawn by another method or in another way, or two hold the same cell.
     """
 
-    device_type = "cpu"
-
     def __init__(self, name: str, folds: Sequence[SampledFold]) -> None:
         if not folds:
             raise InputError(f"no sampled volumes of {name} were given; expected one file for each fold")
-        self._name, self.folds = name, tuple(folds)
+        self.name, self.folds = name, tuple(folds)
         self._volumes: dict[str, NDArray[np.uint8]] = {}
         for fold in folds:
             drawn_by = {key: fold.facts.get(key) for key in ("method", *DRAWN_BY)}
@@ -127,11 +126,6 @@ class SampledMethod:
             if twice:
                 raise InputError(f"{fold.path}: holds cell {min(twice)}, which another file holds too")
             self._volumes |= fold.volumes
-
-    @property
-    def name(self) -> str:
-        """The method that drew the volumes."""
-        return self._name
 
     @property
     def covered(self) -> frozenset[str]:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from dispr_cli.config import GRID
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.method import Method
 
 
 @dataclass(frozen=True)
-class ScriptedMethod:
+class ScriptedMethod(Method):
     """Shapes that a cell's mask, the seed and the sample's index decide.
 
     Attributes

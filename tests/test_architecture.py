@@ -36,7 +36,7 @@ ALLOWED = {
     "training_job": {"errors", "diffusion"},
     "trust_measurement": {"config", "diffusion", "shape"},
     "held_out": {"errors", "config", "inputs", "method", "study"},
-    "sampled_volumes": {"errors", "config", "inputs", "diffusion"},
+    "sampled_volumes": {"errors", "config", "inputs", "method", "diffusion"},
     "diagnosis": {"errors", "threads", "diffusion"},
     "pictures": {"errors", "inputs", "diffusion", "report", "volumes"},
     "pipeline": {"errors", "config", "ordered_work", "inputs", "method", "scale", "shape", "volumes"},

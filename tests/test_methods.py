@@ -18,6 +18,7 @@ from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.held_out import HeldOutMethod, cells_to_draw
 from dispr_cli.inputs.cell import Cell
 from dispr_cli.inputs.plan import plan_cells
+from dispr_cli.method import Method
 from dispr_cli.methods import METHODS, MethodOptions, load_method
 from dispr_cli.study.networks import NetworkRecord, network_of
 
@@ -28,10 +29,10 @@ def cell(name: str) -> Cell:
     return Cell(name, mask.astype(np.float32), mask, None, Path(name), None, (0, 0, 64, 64), False)
 
 
-class Constant:
+class Constant(Method):
     """A method whose every voxel is one number."""
 
-    name, device_type = "constant", "cpu"
+    name = "constant"
 
     def __init__(self, value: int) -> None:
         self.value = value

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 
 import dispr_cli as dispr
+from dispr_cli.baselines.geometric import cylinder
 from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import DisprError, StoreError
@@ -306,17 +306,16 @@ def test_held_out_cells_are_a_share_of_every_class() -> None:
         ("cuda", 40, 5, 32),
         ("cuda", 40, 10, 32),
         ("cuda", 40, 3, 40),
-        ("cpu", None, 1, 4),
+        ("cpu", 1, 1, 4),
     ],
 )
 def test_cells_at_once_leave_no_place_of_a_micro_batch_empty(
-    device: str, micro_batch: int | None, samples: int, expected: int
+    device: str, micro_batch: int, samples: int, expected: int
 ) -> None:
-    method = SimpleNamespace(device_type=device)
-    if micro_batch is not None:
-        method.micro_batch = micro_batch
+    method = cylinder()
+    method.device_type, method.micro_batch = device, micro_batch
     assert choose_cells_at_once(method, samples) == expected
-    assert expected * samples % (micro_batch or 1) == 0
+    assert expected * samples % micro_batch == 0
 
 
 def test_the_fast_guess_wastes_no_call_of_the_network(

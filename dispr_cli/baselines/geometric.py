@@ -17,6 +17,7 @@ from dispr_cli.baselines.outline import edge_distance, fill_outline, fit_ellipse
 from dispr_cli.config import FOCAL_SLICE, GRID
 from dispr_cli.errors import ConfigError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.method import Method
 
 VARIANTS = ("published", "full")
 """Height of the stereological fits: half of the mean of both semi-axes, as published, or twice that."""
@@ -97,7 +98,7 @@ def _height_above_focus() -> Field:
     return (np.arange(GRID, dtype=np.float64) - FOCAL_SLICE)[:, None, None]
 
 
-class GeometricMethod:
+class GeometricMethod(Method):
     """A rule that makes one shape from one mask; see :class:`dispr_cli.method.Method`.
 
     Parameters
@@ -110,7 +111,6 @@ class GeometricMethod:
         As ``--variant`` writes it; None where there is only one.
     """
 
-    device_type = "cpu"
     deterministic = True
 
     def __init__(self, name: str, shape: Shape, variant: str | None = None) -> None:

@@ -24,6 +24,7 @@ from dispr_cli.diffusion.dataset import STEPS_PER_VOXEL, TrainingCells
 from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.errors import ConfigError, WeightsError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.method import Method
 from dispr_cli.setting_ranges import check_settings
 
 FORMAT = "dispr-nearest/1"
@@ -127,7 +128,7 @@ def orient(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     return turned[..., ::-1] if orientation >= 4 else turned
 
 
-class NearestMethod:
+class NearestMethod(Method):
     """Copy of the nearest training cells; see :class:`dispr_cli.method.Method`.
 
     Parameters
@@ -141,7 +142,6 @@ class NearestMethod:
     """
 
     name = "nearest"
-    device_type = "cpu"
     deterministic = True
 
     def __init__(self, bank: CellBank, num_neighbours: int = 1, exclude_same_name: bool = False) -> None:

@@ -6,7 +6,7 @@ bytes do not depend on what else is reconstructed with it.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,12 +18,13 @@ from dispr_cli.config import GRID
 from dispr_cli.diffusion.device import choose_autocast
 from dispr_cli.errors import DisprError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.method import Method
 
 Work = Sequence[tuple[int, int]]
 """Pairs of cell and sample."""
 
 
-class MicroBatchedMethod(ABC):
+class MicroBatchedMethod(Method):
     """What such methods share, see :class:`dispr_cli.method.Method`.
 
     Parameters
@@ -45,13 +46,9 @@ class MicroBatchedMethod(ABC):
         self, device: torch.device, micro_batch: int, precision: str, notify: Callable[[str], None]
     ) -> None:
         self.device, self.micro_batch, self.notify = device, micro_batch, notify
+        self.device_type = device.type
         self.autocast = choose_autocast(device, precision)
         self._precision_is_open = precision == "auto"
-
-    @property
-    def device_type(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
-        return self.device.type
 
     def take_precision(self, precision: str) -> bool:
         """Compute in ``fp32`` or ``bf16`` from now on, if ``auto`` left it open; whether that is a change."""

@@ -58,6 +58,7 @@ class DiffusionMethod(MicroBatchedMethod):
     ) -> None:
         super().__init__(device, MICRO_BATCH[device.type], precision, notify)
         self.checkpoint, self.sampler = checkpoint, sampler
+        self.weights_path = checkpoint.path
         self._known = known_cells(checkpoint.provenance, checkpoint.sha256, checkpoint.path)
         self.denoiser = checkpoint.denoiser.place(device)
         self.config = self.denoiser.config

@@ -157,7 +157,7 @@ def trust_of(method: Method, notify: Callable[[str], None] = lambda message: Non
     WeightsError
         If the file is there and damaged.
     """
-    weights = getattr(getattr(method, "checkpoint", None), "path", None)
+    weights = method.weights_path
     if weights is None:
         return None
     identity: dict[str, Any] = method.identity()

@@ -92,8 +92,8 @@ def take_precision(method: Method, configuration: Mapping[str, Any]) -> bool:
     -------
     Whether the method changed.
     """
-    take, precision = getattr(method, "take_precision", None), configuration.get("precision")
-    return take is not None and precision in ("fp32", "bf16") and take(precision)
+    precision = configuration.get("precision")
+    return precision in ("fp32", "bf16") and method.take_precision(precision)
 
 
 def _configuration_of(out: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,12 @@ class Numbering(MicroBatchedMethod):
         self.most, self.asked = most, []
 
     asked: list[Work]
+
+    def describe(self) -> str:
+        return "numbers"
+
+    def identity(self) -> dict[str, Any]:
+        return {"method": "numbering"}
 
     def _draw(self, cells: Sequence[Cell], work: Work, seed: int) -> NDArray[np.uint8]:
         if len(work) > self.most:

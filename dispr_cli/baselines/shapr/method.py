@@ -21,6 +21,7 @@ from dispr_cli.diffusion.device import describe
 from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.errors import WeightsError
 from dispr_cli.inputs.cell import Cell
+from dispr_cli.method import Method
 
 MICRO_BATCH = 4
 """Cells in one pass, always, so that a shape does not depend on the cells beside it."""
@@ -81,7 +82,7 @@ def _generator(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-class ShaprMethod:
+class ShaprMethod(Method):
     """Reconstruct cells with a trained SHAPR network.
 
     Parameters
@@ -95,19 +96,10 @@ class ShaprMethod:
     """
 
     def __init__(self, weights: ShaprWeights, device: torch.device, name: str = "shapr") -> None:
-        self.weights, self.device, self._name = weights, device, name
+        self.weights, self.device, self.name = weights, device, name
+        self.device_type = device.type
         self._known = known_cells(weights.provenance, weights.sha256)
         self.network = weights.network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-    @property
-    def name(self) -> str:
-        """``shapr`` or ``shapr-topo``."""
-        return self._name
-
-    @property
-    def device_type(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
-        return self.device.type
 
     def describe(self) -> str:
         """Say what computes."""
