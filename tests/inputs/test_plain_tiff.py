@@ -55,6 +55,7 @@ def assert_same(found: tuple[ImageHeader, NDArray], wanted: tuple[ImageHeader, N
     resolution=st.one_of(st.none(), st.tuples(st.floats(1e-3, 1e6), st.floats(1e-3, 1e6))),
     unit=st.sampled_from([None, "NONE", "INCH", "CENTIMETER"]),
     described=st.booleans(),
+    order=st.sampled_from("<>"),
 )
 @settings(max_examples=150, deadline=None)
 def test_what_is_read_is_what_the_decoder_reads(
@@ -64,20 +65,81 @@ def test_what_is_read_is_what_the_decoder_reads(
     resolution: tuple[float, float] | None,
     unit: str | None,
     described: bool,
+    order: str,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "plain.tif"
     options = {} if described else {"metadata": None, "software": False}
-    data = written(pixels, rowsperstrip=rows, resolution=resolution, resolutionunit=unit, **options)
+    data = written(
+        pixels, rowsperstrip=rows, resolution=resolution, resolutionunit=unit, byteorder=order, **options
+    )
     path.write_bytes(data)
     found = read_plain_tiff(path, data)
     assert found is not None
     assert_same(found, decoded(path))
 
 
+@given(
+    pixels=st.sampled_from(("u1", "u2", "f4")).flatmap(lambda kind: arrays.arrays(kind, FLAT)),
+    resolution=st.one_of(st.none(), st.tuples(st.floats(1e-3, 1e6), st.floats(1e-3, 1e6))),
+    metadata=st.fixed_dictionaries(
+        {},
+        optional={
+            "unit": st.sampled_from(["um", "micron", "\\u00B5m", "cm", "pixel", "2", "light year"]),
+            "min": st.sampled_from([-3.5, 0.0, 250.0, 1e-9]),
+            "max": st.integers(0, 65535),
+            "loop": st.booleans(),
+            "spacing": st.floats(0.1, 2),
+            "Info": st.just("a cell"),
+        },
+    ),
+    order=st.sampled_from("<>"),
+)
+@settings(max_examples=150, deadline=None)
+def test_planes_of_imagej_are_read_as_the_decoder_reads_them(
+    tmp_path_factory: pytest.TempPathFactory,
+    pixels: NDArray,
+    resolution: tuple[float, float] | None,
+    metadata: dict[str, object],
+    order: str,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "imagej.tif"
+    data = written(pixels, imagej=True, resolution=resolution, metadata=metadata, byteorder=order)
+    path.write_bytes(data)
+    found = read_plain_tiff(path, data)
+    simple = {"unit", "max"}
+    assert found is not None or metadata.keys() - simple or metadata.get("unit") in ("2", "light year")
+    if found is not None:
+        assert_same(found, decoded(path))
+
+
+@pytest.mark.parametrize("text", [
+    "ImageJ=1.53t\nunit=micron\nmin=0.0\nmax=255.0\n",
+    "ImageJ=1.54f\nunit=\\u00B5m\nloop=false\nmin=3.0\nmax=200.0\n",
+    "ImageJ=1.52a\nmin=0.0\nmax=0.0\n", "ImageJ=1.54p\n",
+])  # fmt: skip
+def test_what_fiji_says_of_a_plane_needs_no_decoder(text: str, tmp_path: Path) -> None:
+    path, options = tmp_path / "fiji.tif", {"metadata": None, "software": False, "byteorder": ">"}
+    data = written(seeds.grey(), description=text, resolution=(5.8, 5.8), resolutionunit=1, **options)
+    path.write_bytes(data)
+    found = read_plain_tiff(path, data)
+    assert found is not None
+    assert_same(found, decoded(path))
+    assert (found[0].pixel_size is None) == ("unit" not in text)
+
+
+@pytest.mark.parametrize("text", [
+    "ImageJ=1.53t\nimages=3\nslices=3\n", "ImageJ=1.53t\nunit=micron\nunit=cm\n",
+    "ImageJ=1.53t\nchannels=2\nimages=2\n",
+    "ImageJ=1.53t\nunit=inch\nyunit=cm\n", "ImageJ\n", "SCIFIO=0.3\nunit=um\n",
+])  # fmt: skip
+def test_what_imagej_says_of_more_is_left_to_the_decoder(text: str) -> None:
+    assert read_plain_tiff(Path("a"), written(seeds.grey(), description=text, metadata=None)) is None
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        *seeds.tiffs()[1:],
+        *seeds.tiffs()[2:-4], *seeds.tiffs()[-3:],  # the others are plain
         written(seeds.grey(), description="a cell"),
         written(seeds.grey(), software="MetaMorph"),
         written(seeds.grey(), photometric="miniswhite"),
@@ -91,21 +153,21 @@ def test_what_is_read_is_what_the_decoder_reads(
     ],
 )  # fmt: skip
 def test_all_else_is_left_to_the_decoder(data: bytes) -> None:
-    if data != seeds.tiffs()[-4]:  # labels of 32 bits are plain
-        assert read_plain_tiff(Path("a.tif"), data) is None
+    assert read_plain_tiff(Path("a.tif"), data) is None
 
 
 def test_unsound_files_are_left_to_the_decoder_or_read_as_it_does(tmp_path: Path) -> None:
     sound = written(seeds.grey(), resolution=(25_400, 25_400), resolutionunit="INCH")
+    imagej = written(seeds.grey(), imagej=True, resolution=(5.8, 5.8), metadata={"unit": "um"}, byteorder=">")
     path, chance, read = tmp_path / "a.tif", random.Random(7), 0
-    for _ in range(1000):
-        data = mutated(sound, chance, seeds.tiffs()[0], text=False, head=300)
+    for number in range(2000):
+        data = mutated((sound, imagej)[number % 2], chance, seeds.tiffs()[0], text=False, head=300)
         found = read_plain_tiff(path, data)
         if found is not None and 0 not in found[0].shape:
             path.write_bytes(data)
             assert_same(found, decoded(path))
             read += 1
-    assert read > 30
+    assert read > 60
 
 
 def test_both_ways_of_reading_go_through_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
