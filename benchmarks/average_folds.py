@@ -18,7 +18,7 @@ from dispr_cli.config import DenoiserConfig
 from dispr_cli.diffusion.checkpoint import load_denoiser, save_denoiser
 from dispr_cli.diffusion.known_cells import known_cells
 
-SAMPLING = ("sigma_min", "spread")
+SAMPLING = ("sigma_min", "spread", "sharpening")
 """Settings of a denoiser that no training depends on."""
 
 

@@ -9,8 +9,7 @@ from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.augmentation import Examples
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
-from dispr_cli.diffusion.sampler import sample
-from dispr_cli.diffusion.schedule import log_sigmas
+from dispr_cli.diffusion.drawing import draw_fields
 
 MOST_VOLUMES = 160
 
@@ -25,14 +24,13 @@ def draw(
 ) -> torch.Tensor:
     """Shapes of all cells, (N, S, 64, 64, 64) bool."""
     examples = cells.resident(device).examples(torch.arange(len(cells)), device)
-    sigmas = log_sigmas(sampler.num_steps, denoiser.config.sigma_min, denoiser.config.sigma_max)
     generator = torch.Generator(device).manual_seed(seed)
     drawn = []
     share = max(1, MOST_VOLUMES // num_samples)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         for start in range(0, len(cells), share):
             part = Examples(*(tensor[start : start + share] for tensor in examples))
-            drawn.append(_draw(denoiser, part, sampler, sigmas, num_samples, generator))
+            drawn.append(_draw(denoiser, part, sampler, num_samples, generator))
     return torch.cat(drawn)
 
 
@@ -40,7 +38,6 @@ def _draw(
     denoiser: VolumeDenoiser,
     part: Examples,
     sampler: SamplerConfig,
-    sigmas: torch.Tensor,
     num_samples: int,
     generator: torch.Generator,
 ) -> torch.Tensor:
@@ -51,11 +48,7 @@ def _draw(
     def noise() -> torch.Tensor:
         return torch.randn((n * num_samples, 1, 64, 64, 64), generator=generator, device=device)
 
-    def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
-        return denoiser.denoise(x, sigma, condition)
-
-    field = sample(denoise, noise() * (float(sigmas[0]) * denoiser.config.spread), sigmas, noise, sampler)
-    return (field > 0).view(n, num_samples, 64, 64, 64)
+    return (draw_fields(denoiser, condition, noise, sampler) > 0).view(n, num_samples, 64, 64, 64)
 
 
 def mean_scores(volumes: torch.Tensor, cells: TrainingCells) -> dict[str, float]:

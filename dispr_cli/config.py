@@ -71,6 +71,8 @@ class DenoiserConfig:
     spread
         What the noise of a sampler's first step is multiplied by. With 1 the samples of a cell differ as
         the shapes of training examples that look like it do, augmented ones included; below 1, less.
+    sharpening
+        How much the first estimate is sharpened before the second step (unsharp masking); 0 is not at all.
     """
 
     patch: int = 4
@@ -84,9 +86,10 @@ class DenoiserConfig:
     sigma_data: float = 0.8
     sigma_mean: float = 1.6
     sigma_std: float = 1.4
-    sigma_min: float = 5.0
+    sigma_min: float = 3.0
     sigma_max: float = 200.0
     spread: float = 0.6
+    sharpening: float = 1.0
 
     def __post_init__(self) -> None:
         # A file of weights says these numbers: nothing may be built of them before they are known sound.
@@ -110,6 +113,7 @@ class DenoiserConfig:
             Number(1e-6, 1e4).check(name, getattr(self, name))
         Number(-1e4, 1e4).check("sigma_mean", self.sigma_mean)
         Number(0.0, 1e4).check("spread", self.spread)
+        Number(0.0, 2.0).check("sharpening", self.sharpening)
         if self.sigma_min > self.sigma_max:
             raise ConfigError(f"sigma_min is {self.sigma_min}: expected at most sigma_max, {self.sigma_max}")
 

@@ -194,7 +194,7 @@ def config_from(values: Any, path: Path) -> DenoiserConfig:
         raise WeightsError(f"{path}: describes a network this version does not know; update dispr")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        # Weights from before there was a spread start from all of the noise.
-        return DenoiserConfig(**{"spread": 1.0, **values})
+        # What older weights do not say was not done yet.
+        return DenoiserConfig(**{"spread": 1.0, "sharpening": 0.0, **values})
     except ConfigError as error:
         raise WeightsError(f"{path}: describes a network of impossible size ({error})") from error

@@ -14,13 +14,13 @@ from dispr_cli.diffusion.checkpoint import Checkpoint
 from dispr_cli.diffusion.denoiser import Condition
 from dispr_cli.diffusion.device import describe
 from dispr_cli.diffusion.distance import outline_distance
+from dispr_cli.diffusion.drawing import draw_fields
 from dispr_cli.diffusion.known_cells import known_cells
 from dispr_cli.diffusion.micro_batches import MicroBatchedMethod, Work
 from dispr_cli.diffusion.noise import BalancedNoise
 from dispr_cli.diffusion.orientation import turn, turn_back
 from dispr_cli.diffusion.representation import to_occupancy
-from dispr_cli.diffusion.sampler import Observer, sample
-from dispr_cli.diffusion.schedule import log_sigmas
+from dispr_cli.diffusion.sampler import Observer
 from dispr_cli.inputs.cell import Cell
 
 MICRO_BATCH = {"cpu": 5, "mps": 10, "cuda": 40}
@@ -62,7 +62,6 @@ class DiffusionMethod(MicroBatchedMethod):
         self._known = known_cells(checkpoint.provenance, checkpoint.sha256, checkpoint.path)
         self.denoiser = checkpoint.denoiser.place(device)
         self.config = self.denoiser.config
-        self.sigmas = log_sigmas(sampler.num_steps, self.config.sigma_min, self.config.sigma_max)
 
     def describe(self) -> str:
         """Say what computes, and in how many steps."""
@@ -127,12 +126,7 @@ class DiffusionMethod(MicroBatchedMethod):
                 self.device
             )
 
-        def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
-            return self.denoiser.denoise(x, sigma, known)
-
-        x = noise() * (float(self.sigmas[0]) * self.config.spread * self.sampler.spread)
-        observers = {} if observer is None else {"observer": observer}
-        field = sample(denoise, x, self.sigmas, noise, self.sampler, **observers)
+        field = draw_fields(self.denoiser, known, noise, self.sampler, observer)
         upright = torch.stack([turn_back(f[0], k) for f, (_, k) in zip(field, chosen, strict=True)])
         return self._shapes(upright)
 

@@ -15,6 +15,7 @@ import torch
 from dispr_cli.config import GRID
 from dispr_cli.diffusion.conditioning import CONDITION_PLANES
 from dispr_cli.diffusion.denoiser import Condition
+from dispr_cli.diffusion.drawing import draw_fields
 from dispr_cli.diffusion.ops.clock import (
     Run,
     Spread,
@@ -27,7 +28,6 @@ from dispr_cli.diffusion.ops.clock import (
 from dispr_cli.diffusion.ops.library import operations_by
 from dispr_cli.diffusion.products import Product, record_products
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
-from dispr_cli.diffusion.sampler import sample
 from dispr_cli.inputs.cell import Cell
 
 NUM_SAMPLES = 5
@@ -167,13 +167,7 @@ def sampling(method: DiffusionMethod, batch: int) -> Run:
 
     def run() -> None:
         with _as_reconstructed(method):
-            sample(
-                lambda x, sigma: method.denoiser.denoise(x, sigma, condition),
-                noise * float(method.sigmas[0]),
-                method.sigmas,
-                lambda: noise,
-                method.sampler,
-            )
+            draw_fields(method.denoiser, condition, lambda: noise, method.sampler)
 
     return run
 
@@ -198,7 +192,7 @@ def cells_at_once(method: DiffusionMethod) -> int:
 def time_steps(method: DiffusionMethod, batch: int, repeats: int = 5) -> float:
     """Seconds of one step of the sampler on ``batch`` volumes: mean over a run's steps, median of runs."""
     (seconds,) = in_turns([sampling(method, batch)], method.device, repeats, warm_up=1)
-    return statistics.median(seconds) / (len(method.sigmas) - 1)
+    return statistics.median(seconds) / method.sampler.num_steps
 
 
 def time_cells(method: DiffusionMethod, repeats: int = 3) -> float:

@@ -8,10 +8,9 @@ import torch
 from dispr_cli.config import SamplerConfig
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.denoiser import VolumeDenoiser
+from dispr_cli.diffusion.drawing import draw_fields
 from dispr_cli.diffusion.held_out_metrics import HeldOut, measured
 from dispr_cli.diffusion.representation import to_field
-from dispr_cli.diffusion.sampler import sample
-from dispr_cli.diffusion.schedule import log_sigmas
 
 VALIDATION_CELLS = 32
 
@@ -23,8 +22,6 @@ def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.de
     examples = held_out.examples(index, device)
     clip = denoiser.config.clip_distance
     truth = to_field(examples.distance, clip) > 0
-    sampler = SamplerConfig()
-    sigmas = log_sigmas(sampler.num_steps, denoiser.config.sigma_min, denoiser.config.sigma_max)
     drawn = []
     with torch.inference_mode():
         condition = denoiser.encode(examples.image, examples.outline)
@@ -34,9 +31,5 @@ def validate(denoiser: VolumeDenoiser, held_out: TrainingCells, device: torch.de
             def noise(generator: torch.Generator = generator) -> torch.Tensor:
                 return torch.randn(truth.shape, generator=generator).to(device)
 
-            def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
-                return denoiser.denoise(x, sigma, condition)
-
-            x = noise() * (float(sigmas[0]) * denoiser.config.spread * sampler.spread)
-            drawn.append(sample(denoise, x, sigmas, noise, sampler) > 0)
+            drawn.append(draw_fields(denoiser, condition, noise, SamplerConfig()) > 0)
     return measured(truth, *drawn)

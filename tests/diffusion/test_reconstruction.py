@@ -9,6 +9,7 @@ import torch
 from dispr_cli.config import FOCAL_SLICE, SAMPLERS, SamplerConfig
 from dispr_cli.diffusion.checkpoint import Checkpoint
 from dispr_cli.diffusion.device import choose_device
+from dispr_cli.diffusion.drawing import noise_levels
 from dispr_cli.diffusion.reconstruction import DiffusionMethod
 from dispr_cli.errors import ConfigError, DisprError
 from dispr_cli.inputs.cell import Cell
@@ -109,7 +110,8 @@ def test_memory_for_not_even_one_volume_is_an_error(
 def test_trajectory_has_every_step_and_ends_in_the_sample(cells: list[Cell]) -> None:
     method = make_method(SamplerConfig("euler", 4))
     steps = method.trajectory(cells[0], seed=0)
-    assert [round(sigma, 6) for sigma, _, _ in steps] == [round(float(s), 6) for s in method.sigmas[:-1]]
+    levels = noise_levels(method.config, method.sampler)
+    assert [round(sigma, 6) for sigma, _, _ in steps] == [round(float(s), 6) for s in levels[:-1]]
     assert (steps[-1][2] == method.reconstruct(cells[:1], 1, 0)[0, 0]).all()
 
 
