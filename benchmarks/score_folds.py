@@ -111,6 +111,8 @@ def main() -> None:
         for text in args.spreads.split(",")
         if text
     ]
+    if not tried:
+        parser.error("nothing to score: give --steps or --spreads")
     results = []
     for sampler, seed in itertools.product(tried, map(int, args.seeds.split(","))):
         scores, names, hashes = [], [], {}

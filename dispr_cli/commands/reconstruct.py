@@ -188,7 +188,9 @@ def reconstruct(
     from dispr_cli.commands.interruption import keeping_work
     from dispr_cli.diffusion.grid_choice import choose_grid
     from dispr_cli.durable import explained
+    from dispr_cli.held_out import cells_to_draw
     from dispr_cli.inputs.plan import plan_cells
+    from dispr_cli.methods import MethodOptions, load_method, load_with_held_out
     from dispr_cli.scale.parts import WHOLE, choose_part
 
     if dask is not None and part is not None:
@@ -222,7 +224,11 @@ def reconstruct(
     plan = plan_cells(source, inputs, masks=masks)
     if not (quiet or json_output) and (said := grid.sentence_about(plan.cells)):
         typer.echo(said, err=True)
+    options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
     if dry_run:
+        if held_out_only or (weights is not None and weights.is_dir()):
+            method, held_out = load_with_held_out(method_name, options)
+            plan = cells_to_draw(plan, method, held_out, held_out_only=held_out_only)
         watch.print_plan(plan, inputs, json_output)
         return
     if out is None:
@@ -234,8 +240,6 @@ def reconstruct(
             picture.parent.mkdir(parents=True, exist_ok=True)
 
     from dispr_cli.diffusion.trust import trust_of
-    from dispr_cli.held_out import cells_to_draw
-    from dispr_cli.methods import MethodOptions, load_method, load_with_held_out
     from dispr_cli.pipeline import choose_cells_at_once, reconstruct_to_store
     from dispr_cli.scale.shards import Job
     from dispr_cli.shape.unmeshed_area import unmeshed_area
@@ -247,7 +251,6 @@ def reconstruct(
         raise ConfigError(
             f"--save-trajectory needs --method {NAMES[0]} with one file of weights, whose steps it draws"
         )
-    options = MethodOptions(weights, sampler, steps, independent or None, spread, variant, run)
     method, held_out = load_with_held_out(method_name, options, events.message)
     plan = cells_to_draw(plan, method, held_out, held_out_only=held_out_only, notify=events.message)
     events.message(

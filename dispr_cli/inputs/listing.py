@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dispr_cli.inputs.pairing import LeftOut, Pairing, by_name, is_hidden, is_readable, stem, why_no_image
@@ -26,13 +26,8 @@ def walk(source: Path, pairing: Pairing) -> Iterator[tuple[Path, list[Path], lis
             raise error
         pairing.left_out.append(LeftOut(Path(error.filename), f"cannot be listed ({error.strerror})"))
 
-    been: set[str] = set()
-    for root, names, files in os.walk(source, followlinks=True, onerror=cannot_list):
-        real = os.path.realpath(root)
-        names[:] = [] if real in been else sorted(n for n in names if not n.startswith("."))
-        if real in been:
-            continue
-        been.add(real)
+    for root, names, files in walk_once(source, cannot_list):
+        names[:] = sorted(n for n in names if not n.startswith("."))
         folder = Path(root)
         subfolders = [folder / n for n in names]
         special = any(n.lower() in (*IMAGE_FOLDERS, *MASK_FOLDERS) for n in names)
@@ -40,6 +35,20 @@ def walk(source: Path, pairing: Pairing) -> Iterator[tuple[Path, list[Path], lis
         names[:] = [sub.name for sub in subfolders]
         if special:
             names[:] = [n for n in names if n.lower() not in (*IMAGE_FOLDERS, *MASK_FOLDERS, *TRUTH_FOLDERS)]
+
+
+def walk_once(
+    folder: Path, on_error: Callable[[OSError], None]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As :func:`os.walk`, with links followed and no folder entered twice."""
+    been: set[str] = set()
+    for root, names, files in os.walk(folder, followlinks=True, onerror=on_error):
+        real = os.path.realpath(root)
+        if real in been:
+            names.clear()
+            continue
+        been.add(real)
+        yield root, names, files
 
 
 def is_source_itself(folder: Path) -> bool:

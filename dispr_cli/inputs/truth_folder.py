@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.listing import TRUTH_FOLDERS
+from dispr_cli.inputs.listing import TRUTH_FOLDERS, walk_once
 from dispr_cli.inputs.pairing import by_name, is_hidden, stem
 from dispr_cli.inputs.plan import cell_name
 
@@ -140,7 +139,7 @@ def _volumes(folder: Path) -> list[Path]:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror}).") from error
 
     files = []
-    for root, names, inside in os.walk(folder, onerror=cannot_list):
+    for root, names, inside in walk_once(folder, cannot_list):
         # A store is a source of truths of its own, not a folder of volumes.
         names[:] = sorted(name for name in names if not name.startswith(".") and not name.endswith(".zarr"))
         files += [Path(root) / name for name in sorted(inside) if _VOLUME.search(name)]

@@ -291,6 +291,9 @@ def test_of_folds_that_are_not_all_there_the_held_out_cells_are_drawn(
     command = ("reconstruct", phantom_folder, tmp_path / "out.zarr", "--weights", folds, "--samples", 1)
     assert_told(dispr(*command), f"5 of 7 cells (first: {names[2]})", "--held-out-only", "the 2 others")
     assert not (tmp_path / "out.zarr").exists()
+    tried = json.loads(dispr(*command, "--held-out-only", "--dry-run", "--json").stdout)
+    assert [cell["name"] for cell in tried["cells"]] == names[:2]
+    assert_told(dispr(*command, "--dry-run"), f"5 of 7 cells (first: {names[2]})", "--held-out-only")
     drawn = dispr(*command, "--held-out-only", "--steps", 1, "--threads", 1)
     assert drawn.returncode == 0, drawn.stderr
     assert "2 of 7 cells were held out of the training" in drawn.stderr

@@ -30,6 +30,14 @@ def test_obj_wins_over_images_beside_it(tmp_path):
     assert find_truths(tmp_path) == {"a": tmp_path / "obj/a.tif", "b": tmp_path / "obj/b.ome.tif"}
 
 
+def test_links_are_followed_as_those_of_images_are(tmp_path):
+    save(tmp_path / "elsewhere", "a.tif", "deep/b.tif")
+    (tmp_path / "elsewhere" / "deep" / "again").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "obj").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert set(find_truths(tmp_path / "cells")) == {"a", "deep_b"}
+
+
 def test_train_and_test_have_their_names_in_the_store(tmp_path):
     save(tmp_path, "train/obj/a.tif", "test/obj/a.tif", "test/obj/b.tif")
     truths = find_truths(tmp_path)
