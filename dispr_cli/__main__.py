@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -105,6 +106,8 @@ def main() -> None:
     """Run the command line; errors end in one sentence and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     bound_spinning()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         app()
     except RunInterruptedError as stopped:

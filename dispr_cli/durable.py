@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import hashlib
 import os
 import platform
 import re
@@ -110,7 +111,9 @@ def _advice(error: OSError) -> str:
 
 
 def _host() -> str:
-    return re.sub(r"[^0-9A-Za-z]", "", platform.node())[:30]
+    """Name this machine in names of files: beginnings of long names are often equal, digests are not."""
+    name = platform.node()
+    return re.sub(r"[^0-9A-Za-z]", "", name)[:12] + hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
 
 
 def _is_alive(process: int) -> bool:

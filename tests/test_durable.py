@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from dispr_cli import durable
 from dispr_cli.diffusion.checkpoint import check_writable, write_tensors
 from dispr_cli.diffusion.dataset import TrainingCells
 from dispr_cli.diffusion.known_cells import write_cells_file
 from dispr_cli.diffusion.training_state import TrainingState
 from dispr_cli.diffusion.trust import Trust, trust_file, write_trust
-from dispr_cli.durable import PARTIAL, partial_path, replace_bytes
+from dispr_cli.durable import PARTIAL, partial_path, remove_partial_files, replace_bytes
 from dispr_cli.errors import DisprError
 from dispr_cli.report.page import Page
 
@@ -96,6 +98,23 @@ def test_two_writers_of_one_file_never_share_a_name(tmp_path: Path) -> None:
     names = {partial_path(tmp_path / "w.trust.json").name for _ in range(100)}
     assert len(names) == 100
     assert all(name.startswith(".w.trust.json.") and name.endswith(PARTIAL) for name in names)
+
+
+def test_machines_whose_names_begin_alike_leave_each_other_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pods of one job do, each with process numbers of its own."""
+    monkeypatch.setattr(platform, "node", lambda: "reconstruct-plates-of-november-part-1-abcde")
+    partial = partial_path(tmp_path / "a.csv")
+    gone = partial.with_name(partial.name.replace(f"-{os.getpid()}-", "-4194304999-"))
+    gone.write_bytes(b"half")
+    monkeypatch.setattr(platform, "node", lambda: "reconstruct-plates-of-november-part-2-abcde")
+    monkeypatch.setattr(durable, "_is_alive", lambda process: False)
+    remove_partial_files(tmp_path)
+    assert gone.exists()
+    monkeypatch.setattr(platform, "node", lambda: "reconstruct-plates-of-november-part-1-abcde")
+    remove_partial_files(tmp_path)
+    assert not gone.exists()
 
 
 def test_a_look_whether_it_can_be_written_leaves_nothing(tmp_path: Path) -> None:

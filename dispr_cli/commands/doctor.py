@@ -19,8 +19,9 @@ def doctor(weights: Weights = None, json_output: Json = False) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(show_header=False, box=None)
     for name, value in found.items():
-        table.add_row(name.replace("_", " "), "" if value is None else str(value), style=None)
+        table.add_row(name.replace("_", " "), Text("" if value is None else str(value)))
     Console(soft_wrap=True).print(table)

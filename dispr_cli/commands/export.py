@@ -47,7 +47,8 @@ def export(
             f"--sample is {sample!r}: expected the number of a sample, mean, probability or all"
         )
     opened = open_store(store)
-    folder = out if out is not None else store.with_name(f"{store.stem}_export")
+    named = store if store.name else store.absolute()  # "." has no name
+    folder = out if out is not None else named.with_name(f"{named.stem}_export")
     everything = "all" in cell and opened.cells.names.index("all") is None
     # A name that is wrong is told before anything is written.
     indices = range(len(opened.cells)) if everything else dict.fromkeys(map(opened.cells.index, cell))

@@ -203,6 +203,8 @@ def reconstruct(
         )
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"--picture is {str(picture)!r}: expected the name of a .png file")
+    if out is not None and out.name in ("", ".."):
+        raise ConfigError(f"{out}: is no name for a store; expected that of a folder to write, as out.zarr")
     if out is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
         raise ConfigError(f"{out} is an address: a store is written to a local folder and copied afterwards")
     samples, steps, spread = spend(quality, method_name, samples, steps, spread)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from dispr_cli.commands.input_options import Masks
 from dispr_cli.commands.options import Json, Quiet
 from dispr_cli.commands.status import Store
 from dispr_cli.errors import EXIT_BAD_INPUT
 
 if TYPE_CHECKING:
+    from dispr_cli.inputs.plan import CellRef
     from dispr_cli.volumes.store import VolumeStore
     from dispr_cli.volumes.verify import Verification
 
@@ -31,6 +33,7 @@ def verify(
         Optional[Path],  # noqa: UP045
         typer.Option("--input", help="Check that its cells were made from these images and masks."),
     ] = None,
+    masks: Masks = None,
     quiet: Quiet = False,
     json_output: Json = False,
 ) -> None:
@@ -50,7 +53,7 @@ def verify(
     # What was given beside a store may be wrong though the store is sound.
     others = [*_of_weights(configuration, weights)]
     if source is not None and not found.damages:
-        others += _of_input(opened, source)
+        others += _of_input(opened, source, masks)
     found.notes += _notes_on_weights(configuration, weights)
     if json_output:
         typer.echo(json.dumps(_as_json(store, found, others)))
@@ -98,23 +101,42 @@ def _as_json(store: Path, found: Verification, others: list[str]) -> dict[str, A
 
 
 def _of_weights(configuration: Mapping[str, Any], weights: Path | None) -> Iterator[str]:
-    wanted = configuration.get("weights_sha256")
-    if weights is not None and _digest(weights) != wanted:
-        yield f"{weights}: is not what made this store: expected the SHA-256 {wanted}. Give the right file."
+    if weights is None:
+        return
+    folds: Mapping[str, str] = configuration.get("held_out_weights") or {}
+    if not folds:
+        wanted = configuration.get("weights_sha256")
+        if _digest(weights) != wanted:
+            yield f"{weights}: did not make this store: expected the SHA-256 {wanted}. Give the right file."
+    elif weights.is_dir():
+        for name, wanted in folds.items():
+            if _digest(weights / name) != wanted:
+                yield f"{weights / name}: is not what drew its cells: expected the SHA-256 {wanted}."
+    elif _digest(weights) not in folds.values():
+        yield f"{weights}: is none of the {len(folds)} files that made this store. Give their folder."
 
 
-def _of_input(store: VolumeStore, source: Path) -> Iterator[str]:
+def _of_input(store: VolumeStore, source: Path, masks: Path | None) -> Iterator[str]:
     """Compare the pixels that each finished cell was made from with those that are there."""
+    from dispr_cli.inputs.packed import Packed
     from dispr_cli.inputs.plan import plan_cells
     from dispr_cli.inputs.settings import InputSettings
     from dispr_cli.scale.same_cells import changed_cells
     from dispr_cli.volumes.names import digest
 
     inputs = InputSettings.of_store(store.configuration)
-    cells = plan_cells(source, inputs).cells
+    cells: Sequence[CellRef] = plan_cells(source, inputs, masks=masks).cells
     if digest(ref.name for ref in cells) != store.cells_sha256:
-        yield f"{source}: holds other cells than the store. Give the images and masks that it was made from."
-        return
+        # A store may hold some cells of its input only: those that its weights never saw.
+        places = {ref.name: place for place, ref in enumerate(cells)}
+        missing = [name for name in store.cells.names if name not in places]
+        if missing:
+            yield (
+                f"{source}: lacks {len(missing)} cells of the store (first: {missing[0]!r}). Give the images "
+                "and masks that it was made from (--masks, if these were elsewhere)."
+            )
+            return
+        cells = Packed(cells[places[name]] for name in store.cells.names)
     for name in changed_cells(store, cells, range(store.grid.num_shards), inputs, read_all=True):
         yield f"{source}: cell {name!r} was made from another image or mask than this input holds."
 
@@ -122,6 +144,9 @@ def _of_input(store: VolumeStore, source: Path) -> Iterator[str]:
 def _notes_on_weights(configuration: Mapping[str, Any], weights: Path | None) -> Iterator[str]:
     wanted = configuration.get("weights_sha256")
     if weights is not None or wanted is None:
+        return
+    if folds := configuration.get("held_out_weights"):
+        yield f"made with {len(folds)} networks, each on cells it never saw; --weights FOLDER checks them"
         return
     from dispr_cli.diffusion.checkpoint import DEFAULT_WEIGHTS
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from dispr_cli.commands.following import SHOWN_FAILURES, Following, pace
 from dispr_cli.commands.scale_notes import count_scaled
@@ -123,7 +124,9 @@ def print_plan(plan: Plan, inputs: InputSettings, as_json: bool) -> None:
         notes = [{"path": str(note.path), "note": note.text} for note in plan.notes]
         typer.echo(json.dumps({"cells": cells, "left_out": left, "notes": notes}))
         return
-    table = Table("cell", "image", "mask", "size (px)", "pixel size", "note", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in ("cell", "image", "mask", "size (px)", "pixel size", "note"):
+        table.add_column(title, overflow="fold")
     for ref in plan.cells:
         box = ref.bounding_box
         size = "" if box is None else f"{box[2] - box[0]} x {box[3] - box[1]}"
@@ -132,7 +135,8 @@ def print_plan(plan: Plan, inputs: InputSettings, as_json: bool) -> None:
         )
         words = ref.problem or ("cut by the border" if ref.touches_border else "")
         mask = "segmented (otsu)" if ref.mask is None else ref.mask.name
-        table.add_row(ref.name, ref.image.name, mask, size, pixel, words)
+        # Names and paths may hold brackets, which are no markup.
+        table.add_row(*map(Text, (ref.name, ref.image.name, mask, size, pixel, words)))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     for item in plan.left_out:
         typer.echo(f"left out: {item.path}: {item.reason}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -144,13 +144,12 @@ class _Run:
 
 
 def _until_finished(run: _Run, connection: Connection) -> None:
-    fruitless, retry = 0, run.job.retry_failed
-    pending = run.store.pending_shards(retry_failed=retry)
+    fruitless, came_back = 0, set[int]()
+    pending = run.store.pending_shards(retry_failed=run.job.retry_failed)
     while pending:
-        _one_round(run, connection, pending)
-        # Cells that failed again are not tried a third time.
-        left = run.store.pending_shards()
-        fruitless = 0 if retry or len(left) < len(pending) else fruitless + 1
+        came_back |= _one_round(run, connection, pending)
+        left = _left(run, pending, came_back)
+        fruitless = 0 if len(left) < len(pending) else fruitless + 1
         if fruitless == _FRUITLESS_ROUNDS:
             raise DisprError(
                 f"{len(left)} shards (first: {left[0]}) were given out {_FRUITLESS_ROUNDS} times and not "
@@ -159,13 +158,28 @@ def _until_finished(run: _Run, connection: Connection) -> None:
             )
         if left:
             run.notify(f"{len(left)} shards came back unfinished and are given out again")
-        pending, retry = left, False
+        pending = left
 
 
-def _one_round(run: _Run, connection: Connection, shards: Sequence[int]) -> None:
-    """Give out shards until each was finished or lost; returns early if the scheduler is."""
+def _left(run: _Run, pending: Sequence[int], came_back: Collection[int]) -> list[int]:
+    """List what to give out again: cells that failed again are not tried a third time, lost ones are."""
+    left = set(run.store.pending_shards())
+    if run.job.retry_failed:
+        lost = [shard for shard in pending if shard not in came_back]
+        left |= set(run.store.pending_shards(lost, retry_failed=True))
+    return sorted(left)
+
+
+def _one_round(run: _Run, connection: Connection, shards: Sequence[int]) -> set[int]:
+    """Give out shards until each was finished or lost; returns early if the scheduler is.
+
+    Returns
+    -------
+    The shards that a worker reported on.
+    """
     from distributed import as_completed
 
+    came_back = set[int]()
     with contextlib.suppress(*LOST):
         client, waiting = connection.client, iter(shards)
         out = as_completed(loop=client.loop)
@@ -173,13 +187,14 @@ def _one_round(run: _Run, connection: Connection, shards: Sequence[int]) -> None
             _fill(run, client, connection, waiting, out)
             while not out.is_empty():
                 for future in out.next_batch(block=False):
-                    _take(run, future)
+                    came_back |= _take(run, future)
                 _fill(run, client, connection, waiting, out)
                 connection.tend()
                 time.sleep(_LOOK_EVERY)
         finally:
             with contextlib.suppress(*LOST):
                 client.cancel(list(out.futures), force=True)
+    return came_back
 
 
 def _fill(
@@ -191,7 +206,8 @@ def _fill(
         out.add(client.submit(do_shard, task, pure=False))
 
 
-def _take(run: _Run, future: Future) -> None:
+def _take(run: _Run, future: Future) -> set[int]:
+    """Tell of a shard that came back; the shard, or none if it was lost."""
     from distributed import KilledWorker
 
     try:
@@ -199,7 +215,7 @@ def _take(run: _Run, future: Future) -> None:
     except KilledWorker as error:
         run.notify(f"a shard is set aside, its workers died one after the other ({error.last_worker})")
     except CancelledError:
-        return
+        pass
     except LOST as error:
         # Where a shard has failed, its error is the worker's own and no sign that the scheduler is gone.
         if future.status != "error":
@@ -210,5 +226,7 @@ def _take(run: _Run, future: Future) -> None:
         ) from error
     else:
         run.events.reconstructed(report.done, report.failed)
+        return {report.shard}
     finally:
         future.release()
+    return set()

@@ -74,13 +74,14 @@ class ShardTask:
 class ShardReport:
     """How a shard went: cells done, and those that failed with their reasons."""
 
+    shard: int
     done: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
 class _Recorder(Silence):
-    def __init__(self) -> None:
-        self.report = ShardReport()
+    def __init__(self, shard: int) -> None:
+        self.report = ShardReport(shard)
 
     def reconstructed(self, done: int, failed: Sequence[tuple[str, str]]) -> None:
         """Add a batch."""
@@ -106,7 +107,7 @@ def do_shard(task: ShardTask) -> ShardReport:
         store = open_store(task.store)
         take_precision(method, store.configuration)
         _check_same(store, method, task.job)
-        recorder = _Recorder()
+        recorder = _Recorder(task.shard)
         with ShardWriter(store, task.job.area, trust_of(method)) as writer:
             fields = _fields(task)
             reconstruct_shard(store, task.shard, task.refs, method, task.job, recorder, writer, fields)

@@ -38,6 +38,13 @@ def test_several_cells_are_exported(store: Path) -> None:
     assert all(Path(line).is_file() for line in found.stdout.splitlines())
 
 
+def test_the_store_one_is_in(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store)
+    found = dispr("export", ".", "--cell", 1, "--format", "npy")
+    assert found.returncode == 0, found.stderr
+    assert Path(found.stdout.strip()) == store.with_name("a_export") / "f#2.npy"
+
+
 def test_cells_without_volumes_are_named(store: Path) -> None:
     found = dispr("export", store, "--cell", "all", "--format", "npy")
     assert found.returncode == 0

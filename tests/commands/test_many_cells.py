@@ -135,7 +135,7 @@ def test_verify_compares_the_weights(phantom_folder: Path, tiny_weights: Path, t
     assert_told(
         dispr("verify", out, "--weights", other),
         "other.safetensors",
-        "is not what made this store",
+        "did not make this store",
         "Differs",
     )
     assert dispr("verify", out, "--weights", other).stdout.splitlines()[-1] == f"intact:  {out}"

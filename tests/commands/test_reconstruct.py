@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -299,3 +300,34 @@ def test_of_folds_that_are_not_all_there_the_held_out_cells_are_drawn(
     assert "2 of 7 cells were held out of the training" in drawn.stderr
     rows = list(read_table(tmp_path / "out.zarr" / "cells.csv"))
     assert [(row["name"], row["learned"]) for row in rows] == [(name, "false") for name in names[:2]]
+    # A store of some of the cells of an input, drawn by several networks, is verified as any other.
+    verify = ("verify", tmp_path / "out.zarr", "--input", phantom_folder)
+    assert dispr(*verify, "--weights", folds).returncode == 0
+    assert dispr(*verify, "--weights", folds / "fold0.safetensors").returncode == 0
+    assert "1 networks" in dispr(*verify).stderr
+    save_denoiser(folds / "fold0.safetensors", make_denoiser(), {"held_out": names[:3]})
+    assert_told(dispr(*verify, "--weights", folds), "fold0.safetensors", "expected the SHA-256", "Differs")
+    assert_told(dispr(*verify, "--weights", folds / "fold0.safetensors"), "none of the 1 files", "folder")
+
+
+@pytest.mark.parametrize("out", [".", ".."])
+def test_a_store_has_a_name(phantom_folder: Path, out: str) -> None:
+    assert_told(dispr("reconstruct", phantom_folder, out), f"{out}: is no name for a store", "out.zarr")
+
+
+def test_a_dry_run_prints_every_name_as_it_is(phantom_folder: Path, tmp_path: Path) -> None:
+    """Brackets are no markup, nothing is cut, and bytes that are no text end no listing."""
+    name = "exp [dapi] " + "long " * 30 + "\udcb5"
+    for kind in ("image", "mask"):
+        (tmp_path / kind).mkdir()
+        try:
+            shutil.copy(next((phantom_folder / kind).iterdir()), tmp_path / kind / f"{name}.tif")
+        except OSError:
+            pytest.skip("this file system takes text only")
+    command = [sys.executable, "-m", "dispr_cli", "reconstruct", str(tmp_path), "--dry-run"]
+    env = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert told.returncode == 0, told.stderr
+    words = "".join(told.stdout.split())
+    assert "exp[dapi]longlong" in words
+    assert words.count("long") == 3 * 30  # the cell's name, the image's and the mask's

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tests.scripted_method import ScriptedMethod, load_scripted
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
-from dispr_cli.scale import connection, shard_task  # noqa: E402
+from dispr_cli.scale import cluster, connection, shard_task  # noqa: E402
 from dispr_cli.scale.cluster import ClusterOptions, reconstruct_on_cluster  # noqa: E402
 
 JOB = Job(InputSettings(), seed=3, cells_at_once=2, area=unmeshed_area)
@@ -184,6 +184,28 @@ def test_cells_that_fail_are_told_and_tried_again_once(plan: Plan, workers: str,
         _, progress = run(broken, tmp_path / "out.zarr", workers, job=job, events=Listener())
         assert progress == Progress(6, 1, 0)
     assert told == [(cells[2].name, "its mask is torn")] * 2
+
+
+def test_a_retry_whose_worker_was_lost_is_given_out_again(
+    plan: Plan, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in the store tells that these cells were not tried again, so the run has to remember it."""
+    broken = dataclasses.replace(
+        plan, cells=[dataclasses.replace(ref, problem="its mask is torn") for ref in plan.cells]
+    )
+    _, progress = run(broken, tmp_path / "out.zarr", workers)
+    assert progress == Progress(0, 7, 0)
+    one_round, rounds = cluster._one_round, list[list[int]]()
+
+    def lost_at_first(running: cluster._Run, link: connection.Connection, shards: Sequence[int]) -> set[int]:
+        rounds.append(list(shards))
+        return one_round(running, link, shards) if len(rounds) > 1 else set()
+
+    monkeypatch.setattr(cluster, "_one_round", lost_at_first)
+    _, progress = run(plan, tmp_path / "out.zarr", workers, job=dataclasses.replace(JOB, retry_failed=True))
+    assert progress == Progress(7, 0, 0)
+    assert len(rounds) == 2
+    assert rounds[0] == rounds[1]
 
 
 @pytest.mark.parametrize("address", ["local", "local:0", "local:x", "somewhere", "http://a:1", "a b:8786"])

@@ -260,5 +260,5 @@ def test_verify_compares_every_cell_with_its_input(day: Path, tmp_path: Path) ->
         == f"Differs: {day}: cell 'g' was made from another image or mask than this input holds.\n"
     )
     (day / "g_mask.tif").unlink()
-    assert "holds other cells than the store" in dispr("verify", out, "--input", day).stderr
+    assert "lacks 1 cells of the store (first: 'g')" in dispr("verify", out, "--input", day).stderr
     assert dispr("verify", out).returncode == 0
