@@ -28,7 +28,7 @@ def study(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")] = Path("study"),
     small: Annotated[
         bool,
-        typer.Option("--small", help="Few folds, examples, shapes and trees: about 15 minutes on 2 cores."),
+        typer.Option("--small", help="Few folds, examples, shapes and trees: about 10 minutes on 2 cores."),
     ] = False,
     labels: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it at run time

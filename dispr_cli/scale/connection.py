@@ -182,7 +182,7 @@ def _distributed() -> Any:
         import distributed
     except ImportError as error:
         raise ConfigError(
-            "--dask needs dask.distributed, which is not installed: pip install 'dispr[cluster]'"
+            "--dask needs dask.distributed: install dispr with it, pip install '.[cluster]' in its folder"
         ) from error
     return distributed
 

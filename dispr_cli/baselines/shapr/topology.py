@@ -94,7 +94,7 @@ def tunnel_pairs(values: NDArray[np.float64], dimension: int = 1) -> NDArray[np.
     except ImportError as error:
         raise ConfigError(
             "the topological loss of tunnels (topology_dimension 1) needs gudhi, which is not installed: "
-            "pip install 'dispr[topology]', or compare components (0) or voids (2)"
+            "pip install '.[topology]' in dispr's folder, or compare components (0) or voids (2)"
         ) from error
     # Fortran order is how gudhi numbers the cells; transposing lets its indices be those of our flat array.
     cube = CubicalComplex(top_dimensional_cells=values.transpose(2, 1, 0))
