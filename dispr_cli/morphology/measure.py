@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
+from dispr_cli import __version__
 from dispr_cli.durable import explained, remove_partial_files, replace_bytes, replaced
 from dispr_cli.errors import CellError, ConfigError, InputError
 from dispr_cli.morphology.shape_ref import ShapeRef, ShapeSource
@@ -170,7 +171,7 @@ class _Parts:
 
     def __init__(self, folder: Path, fingerprint: str, schema: pa.Schema) -> None:
         self._folder, self._schema = folder, schema
-        self._key = f"{fingerprint} {schema.names}".encode()
+        self._key = f"{__version__} {fingerprint} {schema.names}".encode()
 
     def open(self) -> set[int]:
         """Return the units that are finished; those of another source or version are removed."""

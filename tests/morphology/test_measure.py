@@ -11,7 +11,7 @@ import tifffile
 from dispr_cli.errors import ConfigError, InputError, StoreError
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_method
-from dispr_cli.morphology import sources
+from dispr_cli.morphology import measure, sources
 from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
 from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, facts_file, read_table
@@ -113,6 +113,19 @@ def test_parts_of_changed_files_are_not_used(volumes: Path, tmp_path: Path) -> N
     (parts / "00000000.parquet").write_bytes(b"not its part")
     measure_to_table(find_shapes(volumes, InputSettings()), out, threads=1, events=stopped)
     assert (stopped.finished, len(stopped.seen)) == (0, 3)
+
+
+def test_parts_of_another_version_are_not_used(
+    volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "FILES_IN_A_UNIT", 2)
+    out, stopped, again = tmp_path / "table.parquet", Listener(), Listener()
+    stopped.stop_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        measure_to_table(find_shapes(volumes, InputSettings()), out, threads=1, events=stopped)
+    monkeypatch.setattr(measure, "__version__", "0.0.9", raising=False)
+    measure_to_table(find_shapes(volumes, InputSettings()), out, threads=1, events=again)
+    assert (again.finished, len(again.seen)) == (0, 3)
 
 
 def test_a_broken_shape_is_a_row_that_says_why(volumes: Path, tmp_path: Path) -> None:
