@@ -114,9 +114,11 @@ def measure_to_table(
         for unit in range(source.num_units):
             if unit not in finished:
                 parts.write(unit, list(_measured(source.unit(unit), pool, threads, events)))
-    failed = _join(out, schema, parts, source.num_units)
+    shapes, failed, cells = _join(out, schema, parts, source.num_units)
     parts.remove()
-    return FeatureSummary(out, *failed, source.num_absent, len(features), facts.unit_of_length)
+    # By the rows and not by what the source says now: a store may have grown since its units were read.
+    absent = source.num_cells - cells
+    return FeatureSummary(out, shapes, failed, absent, len(features), facts.unit_of_length)
 
 
 def measure_ref(ref: ShapeRef) -> FeatureRow:
@@ -144,19 +146,22 @@ def _measured(
         yield row
 
 
-def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[int, int]:
-    """Put the parts together; returns how many rows there are and how many failed."""
-    failed = 0
+def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[int, int, int]:
+    """Put the parts together; returns how many rows there are, how many failed, and of how many cells."""
+    failed = cells = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal failed
+        nonlocal failed, cells
         for unit in range(num_units):
             # The table is cast, not its batches: pyarrow before 16 cannot cast a batch.
-            for batch in parts.read(unit).cast(schema).to_batches():
+            part = parts.read(unit).cast(schema)
+            cells += len(part.column("cell").unique())
+            for batch in part.to_batches():
                 failed += sum(status.startswith(FAILED) for status in batch.column("status").to_pylist())
                 yield batch
 
-    return write_table(out, schema, batches()), failed
+    shapes = write_table(out, schema, batches())
+    return shapes, failed, cells
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

@@ -59,8 +59,8 @@ class ShapeSource(Protocol):
         """How many shapes there are at most."""
 
     @property
-    def num_absent(self) -> int:
-        """Cells that have no shape: not reconstructed yet, or failed."""
+    def num_cells(self) -> int:
+        """How many cells there are, with a shape or not yet; a cell is in one unit."""
 
     @property
     def has_images(self) -> bool:

@@ -80,9 +80,9 @@ class FolderSource:
         return len(self.files)
 
     @property
-    def num_absent(self) -> int:
-        """None: every file is a shape."""
-        return 0
+    def num_cells(self) -> int:
+        """Names of the files; one that two files of a portion share counts once."""
+        return sum(len({cell for cell, _ in self._portion(unit)}) for unit in range(self.num_units))
 
     @property
     def has_images(self) -> bool:
@@ -105,7 +105,6 @@ class FolderSource:
 
     def unit(self, index: int) -> Sequence[ShapeRef]:
         """List the shapes of one portion."""
-        portion = self.files[index * FILES_IN_A_UNIT : (index + 1) * FILES_IN_A_UNIT]
         cells = {} if self.plan is None else {ref.name: ref for ref in self.plan.cells}
         return [
             ShapeRef(
@@ -117,8 +116,11 @@ class FolderSource:
                 self.voxel_size_um,
                 partial(read_cell, cells[cell], self.inputs) if cell in cells else None,
             )
-            for cell, path in portion
+            for cell, path in self._portion(index)
         ]
+
+    def _portion(self, unit: int) -> tuple[tuple[str, Path], ...]:
+        return self.files[unit * FILES_IN_A_UNIT : (unit + 1) * FILES_IN_A_UNIT]
 
 
 def find_shapes(

@@ -67,10 +67,9 @@ class StoreSource:
         return self.store.num_cells * self.store.num_samples
 
     @property
-    def num_absent(self) -> int:
-        """Cells that are pending or failed."""
-        counts = self.store.progress()
-        return counts.failed + counts.pending
+    def num_cells(self) -> int:
+        """Cells of the store, whatever their status."""
+        return self.store.num_cells
 
     @property
     def has_images(self) -> bool:

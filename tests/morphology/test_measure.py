@@ -143,7 +143,11 @@ def test_a_broken_shape_is_a_row_that_says_why(volumes: Path, tmp_path: Path) ->
 
 
 def make_store(
-    path: Path, configuration: dict, voxel_size_um: float | None = 0.25, learned: bool | None = None
+    path: Path,
+    configuration: dict,
+    voxel_size_um: float | None = 0.25,
+    learned: bool | None = None,
+    shards: tuple[int, ...] = (0, 1),
 ) -> VolumeStore:
     store = create_or_resume(
         path,
@@ -155,7 +159,7 @@ def make_store(
         provenance={},
         shard_cells=2,
     )
-    for shard in store.pending_shards():
+    for shard in store.pending_shards(shards):
         names = store.cells.names.of_shard(shard)
         drawn = np.stack([[ball(8), ball(9)] for _ in names])
         rows = [
@@ -170,6 +174,21 @@ def make_store(
         store.write_shard(shard, drawn, rows)
     store.finish()
     return store
+
+
+def test_cells_that_a_store_gets_while_it_is_measured_are_counted_as_absent(tmp_path: Path) -> None:
+    path = tmp_path / "out.zarr"
+    make_store(path, {"method": "dispr"}, shards=(1,))
+
+    class Meanwhile(Listener):
+        def measured(self, cell: str, problem: str | None) -> None:
+            super().measured(cell, problem)
+            make_store(path, {"method": "dispr"}, shards=(0,))
+
+    out, events = tmp_path / "t.parquet", Meanwhile()
+    made = measure_to_table(find_shapes(path), out, threads=1, events=events)
+    assert set(read_table(out).cells) == set(events.seen) == {"b1"}
+    assert (made.shapes, made.absent) == (2, 2)
 
 
 def test_a_store_has_a_row_for_each_sample_and_its_network(tmp_path: Path) -> None:
