@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,18 @@ import tifffile
 from dispr_cli.errors import ConfigError, InputError, StoreError
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_method
-from dispr_cli.morphology import measure, sources
+from dispr_cli.morphology import measure, sources, table
 from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
-from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, facts_file, read_table
+from dispr_cli.morphology.table import (
+    CSV_DIGEST,
+    FAILED,
+    MEASURED,
+    PREDICTED,
+    TRUTH,
+    facts_file,
+    read_table,
+)
 from dispr_cli.scoring.truths import open_truths
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
@@ -285,6 +294,44 @@ def test_facts_nested_too_deep_are_told(tmp_path: Path) -> None:
     facts_file(tmp_path / "t.csv").write_text("[" * 100_000)
     with pytest.raises(InputError, match="is not a table of features"):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_csv_beside_the_facts_of_another_is_told(volumes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.csv"
+    measure_to_table(find_shapes(volumes), out, threads=1, events=Listener())
+    rows = out.read_bytes()
+    measure_to_table(
+        find_shapes(volumes, voxel_size_um=0.2), out, threads=1, events=Listener(), overwrite=True
+    )
+    assert read_table(out).facts.unit_of_length == "um"
+    out.write_bytes(rows)
+    with pytest.raises(InputError, match=r"t\.csv: is not the table that t\.csv\.json .* --overwrite"):
+        read_table(out)
+
+
+def test_a_csv_of_an_earlier_version_is_read(volumes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.csv"
+    measure_to_table(find_shapes(volumes), out, threads=1, events=Listener())
+    facts = json.loads(facts_file(out).read_text())
+    facts_file(out).write_text(json.dumps({name: facts[name] for name in facts if name != CSV_DIGEST}))
+    assert len(read_table(out)) == 3
+
+
+def test_a_run_that_dies_in_the_table_leaves_the_old_one_with_its_facts(
+    volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "t.csv"
+    measure_to_table(find_shapes(volumes), out, threads=1, events=Listener())
+    before = read_table(out)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table, "_cell", killed)
+    again = find_shapes(volumes, voxel_size_um=0.2)
+    with pytest.raises(KeyboardInterrupt):
+        measure_to_table(again, out, threads=1, events=Listener(), overwrite=True)
+    assert read_table(out).facts == before.facts
 
 
 def test_a_damaged_or_missing_store_is_called_so_and_not_a_folder(tmp_path: Path) -> None:
