@@ -122,13 +122,13 @@ def measure_to_table(
 
 
 def measure_ref(ref: ShapeRef) -> FeatureRow:
-    """Measure one shape in its own voxel size, and its image and mask; a failure is a row that says why."""
+    """Measure one shape, image and mask, each in its own size; a failure is a row that says why."""
     identity = (ref.cell, ref.sample, ref.kind, ref.network)
     try:
         values = measure_shape(ref.read(), ref.voxel_size_um)
         if ref.read_cell is not None:
             cell = ref.read_cell()
-            values |= measure_plane(cell.image, cell.mask, ref.voxel_size_um)
+            values |= measure_plane(cell.image, cell.mask, ref.pixel_size_um)
     except (CellError, InputError) as error:
         return FeatureRow(*identity, f"{FAILED}{error}", ref.voxel_size_um)
     return FeatureRow(*identity, MEASURED, ref.voxel_size_um, values)

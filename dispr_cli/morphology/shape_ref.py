@@ -32,6 +32,8 @@ class ShapeRef:
         Side of a voxel in micrometres; None to measure in voxels.
     read_cell
         Returns the cell's image and mask, where there are any; raises CellError.
+    pixel_size_um
+        Side of a pixel of these on the grid in micrometres; None to measure in pixels.
     """
 
     cell: str
@@ -41,6 +43,7 @@ class ShapeRef:
     read: Callable[[], NDArray[np.uint8]]
     voxel_size_um: float | None
     read_cell: Callable[[], Cell] | None = None
+    pixel_size_um: float | None = None
 
 
 class ShapeSource(Protocol):

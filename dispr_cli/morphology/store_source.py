@@ -95,6 +95,7 @@ class StoreSource:
                 partial(_same, volumes[place, sample]),
                 self._size_of(row),
                 None if self.plan is None else partial(self._read, row),
+                self._size_of(row),
             )
             for place, row in enumerate(rows)
             if row.is_done
