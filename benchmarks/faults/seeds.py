@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import struct
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ from roifile import ROI_TYPE, ImagejRoi
 from dispr_cli.config import TrainingConfig
 from dispr_cli.diffusion.checkpoint import save_denoiser
 from dispr_cli.morphology.table import (
+    CSV_DIGEST,
     MEASURED,
     TRUTH,
     FeatureRow,
@@ -248,6 +250,10 @@ def feature_tables(folder: Path) -> list[tuple[str, bytes]]:
     paths = [folder / "t.csv", folder / "t.parquet"]
     for path in paths:
         write_table(path, schema, iter([as_batch(rows, schema)]))
+    # As earlier versions wrote them: with the digest of the CSV every change to it would end there.
+    beside = json.loads(facts_file(paths[0]).read_bytes())
+    del beside[CSV_DIGEST]
+    facts_file(paths[0]).write_text(json.dumps(beside))
     return [(path.name, path.read_bytes()) for path in (*paths, facts_file(paths[0]))]
 
 

@@ -126,7 +126,7 @@ def features(
         )
         if made.absent:
             typer.echo(
-                f"{made.absent} cells of the store are not in the table: they are pending or failed, see "
+                f"{made.absent} cells of the store are not in the table: they were pending or failed, see "
                 f"dispr status {source}",
                 err=True,
             )

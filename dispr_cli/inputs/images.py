@@ -17,9 +17,10 @@ from dispr_cli.inputs.plain_tiff import read_plain_tiff
 from dispr_cli.inputs.plane_choice import PlaneChoice, Role, choose_plane, flatten_colour
 from dispr_cli.inputs.raster import JPEG_MAGIC, PNG_MAGIC, decode_raster, header_goes_on, raster_header
 from dispr_cli.inputs.settings import InputSettings
-from dispr_cli.inputs.tiff import open_tiff
+from dispr_cli.inputs.tiff import TiffPlanes, open_tiff
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
+Sides = tuple[float, float, float]
 _AT_ONCE = 65_536
 """Bytes read at first: all of a small file."""
 _LONGEST_HEADER = 64 * 2**20
@@ -125,6 +126,29 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
     InputError
         If the file cannot be read, is no TIFF, has another shape or is damaged.
     """
+    with _open_volume(path, shape) as tiff:
+        return tiff.read_volume()
+
+
+def read_voxel_sides(path: Path, shape: tuple[int, int, int]) -> Sides | None:
+    """Read what a file of :func:`read_volume` says of its voxels; nothing is decoded.
+
+    Returns
+    -------
+    tuple
+        Sides of a voxel (z, y, x) in micrometres; None unless the file gives all three.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_volume`, but for damage of the voxels.
+    """
+    with _open_volume(path, shape) as tiff:
+        return _sides(tiff)
+
+
+@contextmanager
+def _open_volume(path: Path, shape: tuple[int, int, int]) -> Iterator[TiffPlanes]:
     expected = " x ".join(map(str, shape))
     with file_errors(path):
         if not _first_bytes(path, 8).startswith(_TIFF_MAGICS):
@@ -132,10 +156,10 @@ def read_volume(path: Path, shape: tuple[int, int, int]) -> NDArray[Any]:
         with open_tiff(path) as tiff:
             if tiff.header.shape != shape:
                 raise InputError(f"{path}: {tiff.header.found()}, expected {expected} voxels (z, y, x).")
-            return tiff.read_volume()
+            yield tiff
 
 
-def read_stack(path: Path, most_voxels: int) -> tuple[NDArray[Any], tuple[float, float, float] | None]:
+def read_stack(path: Path, most_voxels: int) -> tuple[NDArray[Any], Sides | None]:
     """Decode a TIFF file of three axes (z, y, x) of any length.
 
     Parameters
@@ -166,9 +190,12 @@ def read_stack(path: Path, most_voxels: int) -> tuple[NDArray[Any], tuple[float,
                 raise InputError(f"{path}: {header.found()}, expected a stack of three axes (z, y, x).")
             if math.prod(header.shape) > most_voxels:
                 raise InputError(f"{path}: {header.found()} is more than {most_voxels:,} voxels; crop it.")
-            pixel, spacing = header.pixel_size, tiff.plane_spacing_um
-            sides = None if pixel is None or spacing is None else (spacing, pixel.y_um, pixel.x_um)
-            return tiff.read_volume(), sides
+            return tiff.read_volume(), _sides(tiff)
+
+
+def _sides(tiff: TiffPlanes) -> Sides | None:
+    pixel, spacing = tiff.header.pixel_size, tiff.plane_spacing_um
+    return None if pixel is None or spacing is None else (spacing, pixel.y_um, pixel.x_um)
 
 
 def _series_of(settings: InputSettings) -> int | None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from xml.etree import ElementTree
 
 from dispr_cli.inputs.settings import LARGEST_PIXEL_UM, SMALLEST_PIXEL_UM
@@ -38,6 +40,8 @@ _UM_PER_UNIT = {
     "inch": 25_400.0,
     "in": 25_400.0,
 }
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +82,48 @@ def unit_in_um(unit: str | None) -> float | None:
     return _UM_PER_UNIT.get(word) or _UM_PER_UNIT.get(word.removesuffix("s"))
 
 
-def pixel_size_from_ome(xml: str) -> PixelSize | None:
-    """``PhysicalSizeX`` and ``PhysicalSizeY`` of the first image of an OME-XML text, if they are lengths."""
+def pixel_size_from_ome(xml: str, image: int = 0, num_images: int = 1) -> PixelSize | None:
+    """``PhysicalSizeX`` and ``PhysicalSizeY`` of an image of an OME-XML text, if they are lengths.
+
+    Parameters
+    ----------
+    xml
+        The text.
+    image
+        Which of the file's images.
+    num_images
+        How many the file holds. Where the text describes another number of them, as in one of several files
+        that share a text, nobody knows which is which, and a size counts only if it is that of all.
+    """
+    return _of_image([_ome_size(pixels) for pixels in _ome_pixels(xml)], image, num_images)
+
+
+def plane_spacing_from_ome(xml: str, image: int = 0, num_images: int = 1) -> float | None:
+    """``PhysicalSizeZ`` in micrometres, if it is a plausible length; see :func:`pixel_size_from_ome`."""
+    sides = [_plausible_side(_ome_side(pixels, "Z")) for pixels in _ome_pixels(xml)]
+    return _of_image(sides, image, num_images)
+
+
+def _ome_pixels(xml: str) -> list[ElementTree.Element]:
+    """Find what an OME-XML text says of the pixels of each image, in the order of the images."""
     try:
-        pixels = next(e for e in ElementTree.fromstring(xml).iter() if e.tag.rpartition("}")[2] == "Pixels")
-    except (ElementTree.ParseError, StopIteration, ValueError):
-        return None
+        return [e for e in ElementTree.fromstring(xml).iter() if e.tag.rpartition("}")[2] == "Pixels"]
+    except (ElementTree.ParseError, ValueError):
+        return []
+
+
+def _of_image(found: Sequence[_Found | None], image: int, num_images: int) -> _Found | None:
+    if len(found) == num_images:
+        return found[image]
+    return found[0] if found and all(one == found[0] for one in found) else None
+
+
+def _ome_size(pixels: ElementTree.Element) -> PixelSize | None:
     sides = [_ome_side(pixels, axis) for axis in "YX"]
     known = [side for side in sides if side is not None]
     if not known:
         return None
     return _plausible(sides[0] or known[0], sides[1] or known[0], LARGEST_PIXEL_UM, "OME-XML")
-
-
-def plane_spacing_from_ome(xml: str) -> float | None:
-    """``PhysicalSizeZ`` of the first image of an OME-XML text in micrometres, if it is a plausible length."""
-    try:
-        pixels = next(e for e in ElementTree.fromstring(xml).iter() if e.tag.rpartition("}")[2] == "Pixels")
-    except (ElementTree.ParseError, StopIteration, ValueError):
-        return None
-    return _plausible_side(_ome_side(pixels, "Z"))
 
 
 def plane_spacing_from_imagej(unit: str | None, spacing: object) -> float | None:

@@ -129,7 +129,8 @@ class TiffPlanes:
     def __init__(self, path: Path, tif: tifffile.TiffFile, series: int | None) -> None:
         self._path = path
         self._tif = tif
-        self._series = self._choose_series(series)
+        self._number = self._choose_series(series)
+        self._series = tif.series[self._number]
         self.header = ImageHeader(
             path=path,
             axes=self._series.axes,
@@ -140,12 +141,12 @@ class TiffPlanes:
             lossy=int(self._series.keyframe.compression) in (6, 7),
         )
 
-    def _choose_series(self, wanted: int | None) -> tifffile.TiffPageSeries:
+    def _choose_series(self, wanted: int | None) -> int:
         found = self._tif.series
         if not found:
             raise InputError(f"{self._path}: a TIFF without any image in it.")
         if len(found) == 1:
-            return found[0]
+            return 0
         shapes = ", ".join("x".join(map(str, s.shape)) for s in found[:4]) + (
             ", ..." if len(found) > 4 else ""
         )
@@ -156,7 +157,7 @@ class TiffPlanes:
             )
         if wanted >= len(found):
             raise InputError(f"{self._path}: holds {len(found)} images, so --plane {wanted} is not there.")
-        return found[wanted]
+        return wanted
 
     @property
     def plane_is_series(self) -> bool:
@@ -165,7 +166,7 @@ class TiffPlanes:
 
     def _pixel_size(self) -> PixelSize | None:
         if self._tif.is_ome and self._tif.ome_metadata:
-            return pixel_size_from_ome(self._tif.ome_metadata)
+            return pixel_size_from_ome(self._tif.ome_metadata, self._number, len(self._tif.series))
         tags = self._series.keyframe.tags
         per_unit = _resolution(tags)
         if self._tif.is_imagej:
@@ -179,7 +180,7 @@ class TiffPlanes:
     def plane_spacing_um(self) -> float | None:
         """Micrometres from one plane of a stack to the next; None if the file does not say."""
         if self._tif.is_ome and self._tif.ome_metadata:
-            return plane_spacing_from_ome(self._tif.ome_metadata)
+            return plane_spacing_from_ome(self._tif.ome_metadata, self._number, len(self._tif.series))
         described = (self._tif.imagej_metadata or {}) if self._tif.is_imagej else {}
         unit = described.get("unit")
         return plane_spacing_from_imagej(None if unit is None else str(unit), described.get("spacing"))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from threadpoolctl import threadpool_limits
 
+from dispr_cli import __version__
 from dispr_cli.durable import explained, remove_partial_files, replace_bytes, replaced
 from dispr_cli.errors import CellError, ConfigError, InputError
 from dispr_cli.morphology.shape_ref import ShapeRef, ShapeSource
@@ -113,19 +114,21 @@ def measure_to_table(
         for unit in range(source.num_units):
             if unit not in finished:
                 parts.write(unit, list(_measured(source.unit(unit), pool, threads, events)))
-    failed = _join(out, schema, parts, source.num_units)
+    shapes, failed, cells = _join(out, schema, parts, source.num_units)
     parts.remove()
-    return FeatureSummary(out, *failed, source.num_absent, len(features), facts.unit_of_length)
+    # By the rows and not by what the source says now: a store may have grown since its units were read.
+    absent = source.num_cells - cells
+    return FeatureSummary(out, shapes, failed, absent, len(features), facts.unit_of_length)
 
 
 def measure_ref(ref: ShapeRef) -> FeatureRow:
-    """Measure one shape in its own voxel size, and its image and mask; a failure is a row that says why."""
+    """Measure one shape, image and mask, each in its own size; a failure is a row that says why."""
     identity = (ref.cell, ref.sample, ref.kind, ref.network)
     try:
         values = measure_shape(ref.read(), ref.voxel_size_um)
         if ref.read_cell is not None:
             cell = ref.read_cell()
-            values |= measure_plane(cell.image, cell.mask, ref.voxel_size_um)
+            values |= measure_plane(cell.image, cell.mask, ref.pixel_size_um)
     except (CellError, InputError) as error:
         return FeatureRow(*identity, f"{FAILED}{error}", ref.voxel_size_um)
     return FeatureRow(*identity, MEASURED, ref.voxel_size_um, values)
@@ -143,19 +146,22 @@ def _measured(
         yield row
 
 
-def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[int, int]:
-    """Put the parts together; returns how many rows there are and how many failed."""
-    failed = 0
+def _join(out: Path, schema: pa.Schema, parts: _Parts, num_units: int) -> tuple[int, int, int]:
+    """Put the parts together; returns how many rows there are, how many failed, and of how many cells."""
+    failed = cells = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal failed
+        nonlocal failed, cells
         for unit in range(num_units):
             # The table is cast, not its batches: pyarrow before 16 cannot cast a batch.
-            for batch in parts.read(unit).cast(schema).to_batches():
+            part = parts.read(unit).cast(schema)
+            cells += len(part.column("cell").unique())
+            for batch in part.to_batches():
                 failed += sum(status.startswith(FAILED) for status in batch.column("status").to_pylist())
                 yield batch
 
-    return write_table(out, schema, batches()), failed
+    shapes = write_table(out, schema, batches())
+    return shapes, failed, cells
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
@@ -170,7 +176,7 @@ class _Parts:
 
     def __init__(self, folder: Path, fingerprint: str, schema: pa.Schema) -> None:
         self._folder, self._schema = folder, schema
-        self._key = f"{fingerprint} {schema.names}".encode()
+        self._key = f"{__version__} {fingerprint} {schema.names}".encode()
 
     def open(self) -> set[int]:
         """Return the units that are finished; those of another source or version are removed."""

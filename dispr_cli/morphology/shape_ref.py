@@ -32,6 +32,8 @@ class ShapeRef:
         Side of a voxel in micrometres; None to measure in voxels.
     read_cell
         Returns the cell's image and mask, where there are any; raises CellError.
+    pixel_size_um
+        Side of a pixel of these on the grid in micrometres; None to measure in pixels.
     """
 
     cell: str
@@ -41,6 +43,7 @@ class ShapeRef:
     read: Callable[[], NDArray[np.uint8]]
     voxel_size_um: float | None
     read_cell: Callable[[], Cell] | None = None
+    pixel_size_um: float | None = None
 
 
 class ShapeSource(Protocol):
@@ -59,8 +62,8 @@ class ShapeSource(Protocol):
         """How many shapes there are at most."""
 
     @property
-    def num_absent(self) -> int:
-        """Cells that have no shape: not reconstructed yet, or failed."""
+    def num_cells(self) -> int:
+        """How many cells there are, with a shape or not yet; a cell is in one unit."""
 
     @property
     def has_images(self) -> bool:

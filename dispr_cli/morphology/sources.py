@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from dispr_cli.errors import InputError
+import numpy as np
+from numpy.typing import NDArray
+
+from dispr_cli.errors import CellError, InputError
 from dispr_cli.inputs.listing import IMAGE_FOLDERS, TRUTH_FOLDERS
 from dispr_cli.inputs.pairing import is_hidden, is_image, stem
 from dispr_cli.inputs.plan import Plan, plan_cells, read_cell
@@ -24,11 +28,14 @@ from dispr_cli.morphology.shape_ref import (
 )
 from dispr_cli.morphology.store_source import open_store_source
 from dispr_cli.morphology.table import PREDICTED, TRUTH
+from dispr_cli.morphology.volume_sizes import VolumeSize, sizes_of_volumes
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.volumes.attributes import may_be_store
 
 FILES_IN_A_UNIT = 32
 """Shapes of a folder that are measured and saved together."""
+
+_Any = TypeVar("_Any")
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,8 @@ class FolderSource:
         The cells with image and mask; None where there are only volumes.
     inputs
         How they are read.
-    voxel_size_um
-        Side of a voxel of all shapes in micrometres; None if unknown or not the same.
+    sizes
+        Of the voxels of each.
     """
 
     folder: Path
@@ -62,7 +69,7 @@ class FolderSource:
     networks: Mapping[str, NetworkRecord]
     plan: Plan | None
     inputs: InputSettings
-    voxel_size_um: float | None
+    sizes: tuple[VolumeSize, ...]
 
     @property
     def name(self) -> str:
@@ -80,9 +87,9 @@ class FolderSource:
         return len(self.files)
 
     @property
-    def num_absent(self) -> int:
-        """None: every file is a shape."""
-        return 0
+    def num_cells(self) -> int:
+        """Names of the files; one that two files of a portion share counts once."""
+        return sum(len({cell for cell, _ in self._portion(unit)}) for unit in range(self.num_units))
 
     @property
     def has_images(self) -> bool:
@@ -91,8 +98,8 @@ class FolderSource:
 
     @property
     def unit_of_length(self) -> str:
-        """Micrometres where the voxel size is known."""
-        return VOXELS if self.voxel_size_um is None else MICROMETRES
+        """Micrometres where the voxel sizes are known."""
+        return MICROMETRES if any(size.voxel_um is not None for size in self.sizes) else VOXELS
 
     def fingerprint(self) -> str:
         """Digest of names, sizes and times of the files, and of the settings."""
@@ -101,11 +108,10 @@ class FolderSource:
         facts += [
             (ref.name, str(path), file_stamp(path)) for ref in refs for path in (ref.image, ref.mask) if path
         ]
-        return digest_of(facts, dataclasses.asdict(self.inputs), self.kind, self.network, self.voxel_size_um)
+        return digest_of(facts, dataclasses.asdict(self.inputs), self.kind, self.network, self.sizes)
 
     def unit(self, index: int) -> Sequence[ShapeRef]:
         """List the shapes of one portion."""
-        portion = self.files[index * FILES_IN_A_UNIT : (index + 1) * FILES_IN_A_UNIT]
         cells = {} if self.plan is None else {ref.name: ref for ref in self.plan.cells}
         return [
             ShapeRef(
@@ -113,12 +119,26 @@ class FolderSource:
                 0,
                 self.kind,
                 self.network,
-                partial(read_truth, path),
-                self.voxel_size_um,
+                partial(_read, path, size.problem),
+                size.voxel_um,
                 partial(read_cell, cells[cell], self.inputs) if cell in cells else None,
+                size.pixel_um,
             )
-            for cell, path in portion
+            for (cell, path), size in zip(self._portion(index), _part(self.sizes, index), strict=True)
         ]
+
+    def _portion(self, unit: int) -> Sequence[tuple[str, Path]]:
+        return _part(self.files, unit)
+
+
+def _part(of_all: Sequence[_Any], unit: int) -> Sequence[_Any]:
+    return of_all[unit * FILES_IN_A_UNIT : (unit + 1) * FILES_IN_A_UNIT]
+
+
+def _read(path: Path, problem: str | None) -> NDArray[np.uint8]:
+    if problem is not None:
+        raise CellError(problem)
+    return read_truth(path)
 
 
 def find_shapes(
@@ -140,7 +160,9 @@ def find_shapes(
     inputs
         How the cells of a folder are read; the defaults if None. A store knows how its cells were read.
     voxel_size_um
-        Side of a voxel of all shapes in micrometres, where the user knows better than the files.
+        Side of a voxel of all shapes in micrometres, where the user knows better than the files; so does
+        the pixel size of `inputs`. Else each volume of a folder has the size that its file gives, or that of
+        the grid of its cell.
     images
         Folder with the cells' images and masks, for a store.
     facts
@@ -167,9 +189,9 @@ def find_shapes(
     network = f"volumes of {source.absolute().name}" if predicted else ""
     said = NetworkRecord(None, never_seen, "said by the user" if never_seen else "")
     records = {network: said} if predicted else {}
-    size = voxel_size_um or inputs.pixel_size_um or (None if plan is None else plan.voxel_size_um)
+    sizes = sizes_of_volumes(files, plan, voxel_size_um or inputs.pixel_size_um)
     kind = PREDICTED if predicted else TRUTH
-    return FolderSource(source, files, kind, network, records, plan, inputs, size)
+    return FolderSource(source, files, kind, network, records, plan, inputs, sizes)
 
 
 def _truths_of(plan: Plan) -> tuple[tuple[str, Path], ...]:

@@ -67,10 +67,9 @@ class StoreSource:
         return self.store.num_cells * self.store.num_samples
 
     @property
-    def num_absent(self) -> int:
-        """Cells that are pending or failed."""
-        counts = self.store.progress()
-        return counts.failed + counts.pending
+    def num_cells(self) -> int:
+        """Cells of the store, whatever their status."""
+        return self.store.num_cells
 
     @property
     def has_images(self) -> bool:
@@ -96,6 +95,7 @@ class StoreSource:
                 partial(_same, volumes[place, sample]),
                 self._size_of(row),
                 None if self.plan is None else partial(self._read, row),
+                self._size_of(row),
             )
             for place, row in enumerate(rows)
             if row.is_done

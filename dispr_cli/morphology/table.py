@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from dispr_cli.durable import explained, replaced
+from dispr_cli.durable import explained, replace_bytes, replaced, replacing
 from dispr_cli.errors import InputError
 from dispr_cli.study.networks import NetworkRecord
 from dispr_cli.volumes.formulas import guarded, unguarded
@@ -33,6 +34,9 @@ IDENTITY = (
     ("voxel_size_um", pa.float64()),
 )
 """The columns before the features."""
+
+CSV_DIGEST = "csv_sha256"
+"""In the facts of a CSV: the SHA-256 of the table that they are of."""
 
 _GARBLED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
@@ -170,8 +174,6 @@ def write_table(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
     with explained(path, "write the table of features"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".csv":
-            with replaced(facts_file(path)) as file:
-                file.write(schema.metadata[b"dispr"] + b"\n")
             return _write_csv(path, schema, batches)
         return _write_parquet(path, schema, batches)
 
@@ -191,8 +193,17 @@ def _write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBat
 
 
 def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
+    with replacing(path) as partial:
+        count = _write_rows(partial, schema, batches)
+        # The facts come first: killed between both names, a table meets facts that are seen to be another's.
+        facts = {**json.loads(schema.metadata[b"dispr"]), CSV_DIGEST: _digest_of(partial)}
+        replace_bytes(facts_file(path), json.dumps(facts).encode() + b"\n")
+    return count
+
+
+def _write_rows(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
     count = 0
-    with replaced(path) as file:
+    with path.open("wb") as file:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([guarded(name) for name in schema.names])
@@ -202,6 +213,11 @@ def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch])
             count += batch.num_rows
         text.detach()
     return count
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cell(value: Any) -> str:
@@ -216,7 +232,7 @@ def read_table(path: Path) -> FeatureTable:
     Raises
     ------
     InputError
-        If the file is missing or was not written by ``dispr features``.
+        If the file is missing, was not written by ``dispr features``, or its facts are those of another.
     """
     try:
         return _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
@@ -239,7 +255,14 @@ def _read_parquet(path: Path) -> FeatureTable:
 
 
 def _read_csv(path: Path) -> FeatureTable:
-    facts = TableFacts.from_json(facts_file(path).read_bytes())
+    described = facts_file(path).read_bytes()
+    facts = TableFacts.from_json(described)
+    if json.loads(described).get(CSV_DIGEST) not in (None, _digest_of(path)):
+        raise InputError(
+            f"{path}: is not the table that {facts_file(path).name} beside it was written for: one of both "
+            "was changed or replaced, or a run was killed between them; measure anew with 'dispr features "
+            "--overwrite'."
+        )
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         rows = list(reader)

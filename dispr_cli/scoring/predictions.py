@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispr_cli.config import FOREGROUND, GRID
-from dispr_cli.errors import CellError, InputError
+from dispr_cli.errors import CellError, DisprError
 from dispr_cli.inputs.truth import TruthVolume, read_voxels
 from dispr_cli.inputs.truth_folder import find_truths, samples_by_cell
 from dispr_cli.inputs.truth_grid import is_on_grid
+from dispr_cli.scoring.prediction_values import grey_kinds, occupancy
 from dispr_cli.scoring.truths import Truths, truth_on_grid
 from dispr_cli.volumes.attributes import is_dispr_store
 from dispr_cli.volumes.layout import ROWS
@@ -25,6 +27,9 @@ from dispr_cli.volumes.store import VolumeStore, open_store
 
 _PLACE = ("source", "label", "bounding_box", "source_shape", "scaled", "voxel_size_px")
 Sides = tuple[float, float, float]
+
+LOOKED_AT = 32
+"""Cells whose volumes tell what the values of a method mean."""
 
 
 class Reconstructions(Protocol):
@@ -76,6 +81,8 @@ class Predictions:
         Side of the voxels of that grid.
     configuration
         What is known of how they were made: nothing, but how the store beside them read its cells.
+    grey
+        Kinds of number in which they are occupancies up to 255, however faint one is.
     """
 
     path: Path
@@ -86,6 +93,7 @@ class Predictions:
     grids: Mapping[str, CellRow] = field(default_factory=dict)
     voxel_size_um: float | None = None
     configuration: dict[str, Any] = field(default_factory=dict)
+    grey: frozenset[np.dtype] = frozenset()
 
     @property
     def cells(self) -> list[CellRow]:
@@ -110,7 +118,10 @@ class Predictions:
         volumes, sides = self.volumes(cell)
         row = self._row(self.names[cell])
         return np.stack(
-            [self._on_grid(occupancy(volume, self.path, row.name), sides, row) for volume in volumes]
+            [
+                self._on_grid(occupancy(volume, self.path, row.name, self.grey), sides, row)
+                for volume in volumes
+            ]
         )
 
     def _on_grid(self, volume: NDArray[np.uint8], sides: Sides | None, row: CellRow) -> NDArray[np.uint8]:
@@ -206,45 +217,24 @@ def open_predictions(
         options |= {"grids": grids, "voxel_size_um": size, "configuration": inputs}
     if is_zarr(path):
         array = open_other_array(path)
-        return Predictions(path, array.names, _reading(array), array.num_samples, **options)
+        return _judged(Predictions(path, array.names, _reading(array), array.num_samples, **options))
     files = samples_by_cell(find_truths(path, "prediction"), names)
     lists = list(files.values())
     most = max(map(_count_samples, lists))
-    return Predictions(path, tuple(files), lambda index: _read_files(lists[index]), most, **options)
+    return _judged(Predictions(path, tuple(files), lambda index: _read_files(lists[index]), most, **options))
 
 
-def occupancy(voxels: NDArray, path: Path, cell: str) -> NDArray[np.uint8]:
-    """Read what a prediction means: 0 or one value, a probability up to 1, or an occupancy up to 255.
+def _judged(predictions: Predictions) -> Predictions:
+    """Decide for the whole method what its values mean, by cells from all over it."""
+    last = len(predictions.names) - 1
+    looked_at = sorted({round(place) for place in np.linspace(0, last, LOOKED_AT)}) if last >= 0 else []
 
-    Parameters
-    ----------
-    voxels
-        (Z, Y, X).
-    path, cell
-        For messages.
+    def volumes() -> Iterator[NDArray]:
+        for cell in looked_at:
+            with suppress(DisprError):  # told when its cell is compared
+                yield from predictions.volumes(cell)[0]
 
-    Returns
-    -------
-    ndarray
-        The same as uint8, foreground from 128 upwards.
-
-    Raises
-    ------
-    InputError
-        If the values are none of these.
-    """
-    most = voxels.max(initial=0)
-    sound = voxels.dtype.kind in "biuf" and np.isfinite(voxels).all() and voxels.min(initial=0) >= 0
-    if sound and voxels.dtype.kind == "f" and most <= 1:
-        return np.rint(255 * voxels.astype(np.float64)).astype(np.uint8)
-    if sound and ((voxels == 0) | (voxels == most)).all():
-        return np.where(voxels > 0, np.uint8(255), np.uint8(0))
-    if sound and most <= 255:
-        return np.rint(voxels).astype(np.uint8)
-    raise InputError(
-        f"{path}: the prediction of cell {cell!r} has values up to {most} ({voxels.dtype}); expected 0 "
-        "outside and one value inside, probabilities from 0 to 1, or an occupancy from 0 to 255."
-    )
+    return replace(predictions, grey=grey_kinds(volumes()))
 
 
 def _reading(array: OtherArray) -> Callable[[int], tuple[NDArray, Sides | None]]:

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
 
 from dispr_cli.inputs.images import read_header
 from dispr_cli.inputs.pixel_size import (
@@ -8,6 +11,7 @@ from dispr_cli.inputs.pixel_size import (
     pixel_size_from_imagej,
     pixel_size_from_ome,
     pixel_size_from_resolution,
+    plane_spacing_from_ome,
     unit_in_um,
 )
 from dispr_cli.inputs.settings import InputSettings
@@ -94,6 +98,37 @@ def test_an_ome_tiff_knows_its_pixel_size(save):
     meta = {"axes": "YX", "PhysicalSizeX": 65.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 65.0}
     path = save("a.ome.tif", PLANE, metadata={**meta, "PhysicalSizeYUnit": "nm"}, resolution=(7, 7))
     assert read_header(path, InputSettings()).pixel_size == PixelSize(0.065, 0.065, "OME-XML")
+
+
+def ome_of(*sides_um: float) -> str:
+    images = (
+        f'<Image><Pixels PhysicalSizeX="{side}" PhysicalSizeZ="{3 * side}"/></Image>' for side in sides_um
+    )
+    return f"<OME>{''.join(images)}</OME>"
+
+
+def test_each_image_of_an_ome_xml_has_its_own_size():
+    xml = ome_of(0.1, 0.2)
+    assert [pixel_size_from_ome(xml, image, 2).x_um for image in (0, 1)] == [0.1, 0.2]
+    assert [plane_spacing_from_ome(xml, image, 2) for image in (0, 1)] == pytest.approx([0.3, 0.6])
+
+
+@pytest.mark.parametrize("num_images", [1, 3])
+def test_of_more_or_fewer_images_than_the_file_holds_only_a_common_size_counts(num_images):
+    assert pixel_size_from_ome(ome_of(0.1, 0.2), 0, num_images) is None
+    assert plane_spacing_from_ome(ome_of(0.1, 0.2), 0, num_images) is None
+    assert pixel_size_from_ome(ome_of(0.1, 0.1), 0, num_images) == PixelSize(0.1, 0.1, "OME-XML")
+
+
+@pytest.mark.parametrize(("plane", "side_um"), [(0, 0.5), (1, 0.125)])
+def test_the_chosen_image_of_an_ome_tiff_has_its_own_size(tmp_path: Path, plane: int, side_um: float):
+    path = tmp_path / "overview_and_cell.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        for pixels, side in ((PLANE, 0.5), (PLANE[:9], 0.125)):
+            meta = {"axes": "YX", "PhysicalSizeX": side, "PhysicalSizeY": side}
+            tiff.write(pixels, photometric="minisblack", metadata=meta)
+    found = read_header(path, InputSettings(plane=plane))
+    assert (found.height, found.pixel_size) == ((20, 9)[plane], PixelSize(side_um, side_um, "OME-XML"))
 
 
 @pytest.mark.parametrize("unit", ["um", "micron", "\\u00B5m"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,18 @@ import tifffile
 from dispr_cli.errors import ConfigError, InputError, StoreError
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.methods import load_method
-from dispr_cli.morphology import sources
+from dispr_cli.morphology import measure, sources, table
 from dispr_cli.morphology.measure import measure_to_table
 from dispr_cli.morphology.sources import find_shapes
-from dispr_cli.morphology.table import FAILED, MEASURED, PREDICTED, TRUTH, facts_file, read_table
+from dispr_cli.morphology.table import (
+    CSV_DIGEST,
+    FAILED,
+    MEASURED,
+    PREDICTED,
+    TRUTH,
+    facts_file,
+    read_table,
+)
 from dispr_cli.scoring.truths import open_truths
 from dispr_cli.shape.features.planar import PLANAR_FEATURES
 from dispr_cli.shape.features.registry import SHAPE_FEATURES, measure_shape
@@ -115,6 +124,19 @@ def test_parts_of_changed_files_are_not_used(volumes: Path, tmp_path: Path) -> N
     assert (stopped.finished, len(stopped.seen)) == (0, 3)
 
 
+def test_parts_of_another_version_are_not_used(
+    volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "FILES_IN_A_UNIT", 2)
+    out, stopped, again = tmp_path / "table.parquet", Listener(), Listener()
+    stopped.stop_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        measure_to_table(find_shapes(volumes, InputSettings()), out, threads=1, events=stopped)
+    monkeypatch.setattr(measure, "__version__", "0.0.9", raising=False)
+    measure_to_table(find_shapes(volumes, InputSettings()), out, threads=1, events=again)
+    assert (again.finished, len(again.seen)) == (0, 3)
+
+
 def test_a_broken_shape_is_a_row_that_says_why(volumes: Path, tmp_path: Path) -> None:
     tifffile.imwrite(volumes / "ball_0009.tif", np.zeros((64, 64, 64), np.uint8))
     tifffile.imwrite(volumes / "ball_0011.tif", np.zeros((5, 64, 64), np.uint8))
@@ -130,7 +152,11 @@ def test_a_broken_shape_is_a_row_that_says_why(volumes: Path, tmp_path: Path) ->
 
 
 def make_store(
-    path: Path, configuration: dict, voxel_size_um: float | None = 0.25, learned: bool | None = None
+    path: Path,
+    configuration: dict,
+    voxel_size_um: float | None = 0.25,
+    learned: bool | None = None,
+    shards: tuple[int, ...] = (0, 1),
 ) -> VolumeStore:
     store = create_or_resume(
         path,
@@ -142,7 +168,7 @@ def make_store(
         provenance={},
         shard_cells=2,
     )
-    for shard in store.pending_shards():
+    for shard in store.pending_shards(shards):
         names = store.cells.names.of_shard(shard)
         drawn = np.stack([[ball(8), ball(9)] for _ in names])
         rows = [
@@ -157,6 +183,21 @@ def make_store(
         store.write_shard(shard, drawn, rows)
     store.finish()
     return store
+
+
+def test_cells_that_a_store_gets_while_it_is_measured_are_counted_as_absent(tmp_path: Path) -> None:
+    path = tmp_path / "out.zarr"
+    make_store(path, {"method": "dispr"}, shards=(1,))
+
+    class Meanwhile(Listener):
+        def measured(self, cell: str, problem: str | None) -> None:
+            super().measured(cell, problem)
+            make_store(path, {"method": "dispr"}, shards=(0,))
+
+    out, events = tmp_path / "t.parquet", Meanwhile()
+    made = measure_to_table(find_shapes(path), out, threads=1, events=events)
+    assert set(read_table(out).cells) == set(events.seen) == {"b1"}
+    assert (made.shapes, made.absent) == (2, 2)
 
 
 def test_a_store_has_a_row_for_each_sample_and_its_network(tmp_path: Path) -> None:
@@ -253,6 +294,44 @@ def test_facts_nested_too_deep_are_told(tmp_path: Path) -> None:
     facts_file(tmp_path / "t.csv").write_text("[" * 100_000)
     with pytest.raises(InputError, match="is not a table of features"):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_csv_beside_the_facts_of_another_is_told(volumes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.csv"
+    measure_to_table(find_shapes(volumes), out, threads=1, events=Listener())
+    rows = out.read_bytes()
+    measure_to_table(
+        find_shapes(volumes, voxel_size_um=0.2), out, threads=1, events=Listener(), overwrite=True
+    )
+    assert read_table(out).facts.unit_of_length == "um"
+    out.write_bytes(rows)
+    with pytest.raises(InputError, match=r"t\.csv: is not the table that t\.csv\.json .* --overwrite"):
+        read_table(out)
+
+
+def test_a_csv_of_an_earlier_version_is_read(volumes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.csv"
+    measure_to_table(find_shapes(volumes), out, threads=1, events=Listener())
+    facts = json.loads(facts_file(out).read_text())
+    facts_file(out).write_text(json.dumps({name: facts[name] for name in facts if name != CSV_DIGEST}))
+    assert len(read_table(out)) == 3
+
+
+def test_a_run_that_dies_in_the_table_leaves_the_old_one_with_its_facts(
+    volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "t.csv"
+    measure_to_table(find_shapes(volumes), out, threads=1, events=Listener())
+    before = read_table(out)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table, "_cell", killed)
+    again = find_shapes(volumes, voxel_size_um=0.2)
+    with pytest.raises(KeyboardInterrupt):
+        measure_to_table(again, out, threads=1, events=Listener(), overwrite=True)
+    assert read_table(out).facts == before.facts
 
 
 def test_a_damaged_or_missing_store_is_called_so_and_not_a_folder(tmp_path: Path) -> None:

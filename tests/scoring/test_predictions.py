@@ -10,9 +10,8 @@ import pytest
 import tifffile
 import zarr
 
-from dispr_cli.errors import ConfigError, DisprError, InputError, StoreError
+from dispr_cli.errors import ConfigError, DisprError, StoreError
 from dispr_cli.evaluation import evaluate
-from dispr_cli.scoring.predictions import occupancy
 from dispr_cli.volumes.other_arrays import open_other_array
 from tests.scoring.stores import RADII, around, ball, make_store, write_truths
 
@@ -78,26 +77,33 @@ def test_an_empty_prediction_counts_and_a_strange_one_is_told(tmp_path: Path, tr
     assert "has 40 x 64 x 64 voxels, expected 64 x 64 x 64" in reasons[CELLS[2]]
 
 
-@pytest.mark.parametrize(
-    ("voxels", "expected"),
-    [
-        (np.array([0.0, 0.4, 0.6, 0.2]), [0, 102, 153, 51]),
-        (np.array([0.0, 0.4, 0.3, 0.2]), [0, 102, 76, 51]),  # a probability that never reaches a half: empty
-        (np.array([0, 1, 1, 0], np.int64), [0, 255, 255, 0]),
-        (np.array([0, 7, 7, 0], np.float32), [0, 255, 255, 0]),
-        (np.array([False, True, True, False]), [0, 255, 255, 0]),
-        (np.array([0, 90, 200, 255], np.uint8), [0, 90, 200, 255]),
-        (np.array([0, 90, 200, 3], np.uint16), [0, 90, 200, 3]),
-    ],
-)
-def test_what_values_mean(voxels: np.ndarray, expected: list[int]) -> None:
-    assert occupancy(voxels[None, None], Path("x"), "cell")[0, 0].tolist() == expected
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("as_array", [False, True])
+def test_a_faint_volume_is_read_as_the_others_of_its_method(
+    tmp_path: Path, truths: Path, kind: type, as_array: bool
+) -> None:
+    """Alone a haze of ones would be a mask, or certain probabilities; among occupancies it is nothing."""
+    path = tmp_path / "soft.zarr"
+    volumes = {name: ball(radius).astype(kind) for name, radius in RADII.items()}
+    volumes[FIRST] = (ball(20) > 127).astype(kind)
+    if as_array:
+        array = zarr.create_array(path, data=np.stack(list(volumes.values())), chunks=(1, 64, 64, 64))
+        array.attrs["names"] = CELLS
+    else:
+        path = tmp_path / "soft"
+        path.mkdir()
+        for name, volume in volumes.items():
+            np.save(path / f"{name}.npy", volume)
+    found = evaluate(path, truths, figures=False)
+    assert found.scores["soft"][FIRST].samples[0]["empty"] == 1
+    assert found.scores["soft"][CELLS[1]].samples[0]["iou"] == 1
 
 
-@pytest.mark.parametrize("voxels", [[0, -1.0], [0, np.nan], [3.0, 400.0], [0, 1j]])
-def test_what_is_no_occupancy(voxels: list[Any]) -> None:
-    with pytest.raises(InputError, match="x: the prediction of cell 'c' has values up to"):
-        occupancy(np.array(voxels), Path("x"), "c")
+def test_percentages_are_told(tmp_path: Path, truths: Path) -> None:
+    for name, radius in RADII.items():
+        np.save(tmp_path / f"{name}.npy", ball(radius) / np.float32(2.55))
+    with pytest.raises(DisprError, match=r"values up to 100 \(float32\).* scale or threshold"):
+        evaluate(tmp_path, truths, figures=False)
 
 
 def test_on_the_grid_of_their_truths_they_are_laid_like_these(tmp_path: Path) -> None:
