@@ -35,47 +35,59 @@ def sharpen(field: torch.Tensor, amount: float, clip_distance: float) -> torch.T
     """
     if amount == 0.0:
         return field
-    if field.device.type != "cpu":
-        return _sharpened(field, amount, clip_distance)
-    # One volume at a time stays in the cache: a quarter of the time.
-    return torch.cat([_sharpened(one, amount, clip_distance) for one in field.split(1)])
+    sharp = torch.empty_like(field)
+    # On a CPU one volume at a time stays in the cache, and new memory costs more than the arithmetic.
+    at_once = 1 if field.device.type == "cpu" else len(field)
+    shares = torch.empty_like(field[:at_once])
+    for one, out in zip(field.split(at_once), sharp.split(at_once), strict=True):
+        _blur(one, out)
+        torch.lerp(out, one, 1.0 + amount, out=out)
+        _shift(out, _volume(one, clip_distance, shares), clip_distance, shares)
+    return sharp.clamp_(-1.0, 1.0)
 
 
-def _sharpened(field: torch.Tensor, amount: float, clip_distance: float) -> torch.Tensor:
-    sharp = torch.lerp(_blurred(field), field, 1.0 + amount)
-    share = _share(sharp, clip_distance)
-    volume, wanted = _total(share), _total(_share(field, clip_distance))
+def _shift(field: torch.Tensor, wanted: torch.Tensor, clip_distance: float, shares: torch.Tensor) -> None:
+    """Add to each field what brings its volume to the one wanted."""
+    volume = _volume(field, clip_distance, shares)
     # A Newton step. Voxels that the surface cuts have shares s spread evenly over [0, 1], so s (1 - s) is
     # 1/6 on average; they change clip_distance times as much as the field.
-    cut = (6.0 * (volume - _total(share.square_()))).clamp_min(1.0)
+    cut = (6.0 * (volume - _total(shares.square_()))).clamp_min(1.0)
     shift = ((wanted - volume) / (cut * clip_distance)).clamp(-_MOST_SHIFT, _MOST_SHIFT)
-    return sharp.add_(shift.view(-1, 1, 1, 1, 1)).clamp_(-1.0, 1.0)
+    field.add_(shift.view(-1, 1, 1, 1, 1))
 
 
-def _share(field: torch.Tensor, clip_distance: float) -> torch.Tensor:
-    """Share of each voxel inside, as :func:`dispr_cli.diffusion.representation.to_share`, in fewer passes."""
-    return hardsigmoid(6.0 * clip_distance * field)
+def _volume(field: torch.Tensor, clip_distance: float, shares: torch.Tensor) -> torch.Tensor:
+    """Sum of the shares of each voxel inside, which are left in `shares`.
+
+    They are those of :func:`dispr_cli.diffusion.representation.to_share`, in fewer passes.
+    """
+    torch.mul(field, 6.0 * clip_distance, out=shares)
+    return _total(hardsigmoid(shares, inplace=True))
 
 
-def _total(share: torch.Tensor) -> torch.Tensor:
+def _total(shares: torch.Tensor) -> torch.Tensor:
     """Sum of each of (N, 1, D, H, W), axis by axis: threads share no sum, so its last bit stays the same."""
-    return share.sum(-1).sum(-1).sum(-1).sum(-1)
+    return shares.sum(-1).sum(-1).sum(-1).sum(-1)
 
 
-def _blurred(field: torch.Tensor) -> torch.Tensor:
+def _blur(field: torch.Tensor, out: torch.Tensor) -> None:
     """Means of blocks, interpolated linearly between the blocks' middles and held beyond the outermost."""
     coarse = avg_pool3d(field, BLOCK)
-    for axis in (4, 3, 2):
-        coarse = _interpolated(coarse, axis)
-    return coarse
+    for axis in (4, 3):
+        shape = [*coarse.shape]
+        shape[axis] *= BLOCK
+        finer = coarse.new_empty(shape)
+        _interpolate(coarse, axis, finer)
+        coarse = finer
+    _interpolate(coarse, 2, out)
 
 
-def _interpolated(coarse: torch.Tensor, axis: int) -> torch.Tensor:
+def _interpolate(coarse: torch.Tensor, axis: int, out: torch.Tensor) -> None:
     size = coarse.shape[axis]
     first, last = coarse.narrow(axis, 0, 1), coarse.narrow(axis, size - 1, 1)
     before = torch.cat([first, coarse.narrow(axis, 0, size - 1)], axis)
     after = torch.cat([coarse.narrow(axis, 1, size - 1), last], axis)
-    # Middles of a block's voxels, in blocks from the middle of the block.
-    places = [(voxel + 0.5) / BLOCK - 0.5 for voxel in range(BLOCK)]
-    between = [torch.lerp(coarse, before if place < 0.0 else after, abs(place)) for place in places]
-    return torch.stack(between, axis + 1).flatten(axis, axis + 1)
+    for voxel, finer in enumerate(out.unflatten(axis, (size, BLOCK)).unbind(axis + 1)):
+        # Middle of the voxel, in blocks from the middle of its block.
+        place = (voxel + 0.5) / BLOCK - 0.5
+        torch.lerp(coarse, before if place < 0.0 else after, abs(place), out=finer)
