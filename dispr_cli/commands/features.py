@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dispr_cli.commands.input_options import Masks
 from dispr_cli.commands.options import INPUT, OUTPUT, Json, Quiet, Threads
 from dispr_cli.errors import EXIT_SOME_CELLS_FAILED, ConfigError
 
@@ -43,6 +44,7 @@ def features(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    masks: Masks = None,
     voxel_size: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
@@ -100,10 +102,13 @@ def features(
     if voxel_size is not None and not 0 < voxel_size < float("inf"):
         raise ConfigError(f"--voxel-size is {voxel_size:g}: expected a length in um, such as 0.172")
     known = {facts.sha256: facts.held_out for facts in read_all_training_facts(weights or ())}
+    if masks is not None and images is None:
+        raise ConfigError("--masks says where the masks of --images are: give both")
     shapes = find_shapes(
         source,
         voxel_size_um=voxel_size,
         images=images,
+        masks=masks,
         facts=known,
         predicted=predicted,
         never_seen=never_seen,

@@ -147,6 +147,7 @@ def find_shapes(
     *,
     voxel_size_um: float | None = None,
     images: Path | None = None,
+    masks: Path | None = None,
     facts: Mapping[str, frozenset[str] | None] | None = None,
     predicted: bool = False,
     never_seen: bool = False,
@@ -165,6 +166,8 @@ def find_shapes(
         the grid of its cell.
     images
         Folder with the cells' images and masks, for a store.
+    masks
+        Where the masks are, if they are not beside the images.
     facts
         Held-out cells by hash of the weights, for a store.
     predicted
@@ -178,13 +181,13 @@ def find_shapes(
         If there is nothing to measure, or `images` are not those that a store was made from.
     """
     if may_be_store(source):
-        return open_store_source(source, images, voxel_size_um, facts or {}, never_seen)
+        return open_store_source(source, images, masks, voxel_size_um, facts or {}, never_seen)
     inputs = inputs or InputSettings()
     if not source.is_dir():
         raise InputError(f"{source}: is no folder; expected a store, a folder with obj/, or one of volumes.")
     folder = next((source / name for name in TRUTH_FOLDERS if (source / name).is_dir()), source)
     with_images = images or (source if any((source / name).is_dir() for name in IMAGE_FOLDERS) else None)
-    plan = None if with_images is None else plan_cells(with_images, inputs)
+    plan = None if with_images is None else plan_cells(with_images, inputs, masks=masks)
     files = _volumes_in(folder) if plan is None or predicted else _truths_of(plan)
     network = f"volumes of {source.absolute().name}" if predicted else ""
     said = NetworkRecord(None, never_seen, "said by the user" if never_seen else "")

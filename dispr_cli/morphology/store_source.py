@@ -139,6 +139,7 @@ def _size_of(row: CellRow, store: VolumeStore, said_um: float | None) -> float |
 def open_store_source(
     path: Path,
     images: Path | None,
+    masks: Path | None,
     voxel_size_um: float | None,
     facts: Mapping[str, frozenset[str] | None],
     never_seen: bool,
@@ -151,6 +152,8 @@ def open_store_source(
         The store.
     images
         Where the images and masks of its cells are; they are read as they were for the store.
+    masks
+        Where the masks are, if they are not beside the images.
     voxel_size_um, facts, never_seen
         As for :func:`dispr_cli.morphology.sources.find_shapes`.
 
@@ -161,7 +164,7 @@ def open_store_source(
     """
     store = open_store(path)
     inputs = InputSettings.of_store(store.configuration)
-    plan = None if images is None else plan_cells(images, inputs)
+    plan = None if images is None else plan_cells(images, inputs, masks=masks)
     boxes = None if plan is None else {ref.name: ref.bounding_box for ref in plan.cells}
     known, missing, moved = True, [], []
     for row in store.cells:
@@ -176,7 +179,7 @@ def open_store_source(
             some = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
             raise InputError(
                 f"{images}: {words} {len(names)} of the cells of {path} ({some}); give the images and "
-                "masks that the store was made from."
+                "masks that the store was made from (--masks, if these were elsewhere)."
             )
     if never_seen and (learned := sum(row.learned is True for row in store.cells)):
         raise InputError(

@@ -70,6 +70,17 @@ def test_images_are_read_as_they_were_for_the_store(images: Path) -> None:
         assert np.array_equal(cell.mask, cells[ref.cell].mask)
 
 
+def test_masks_may_lie_elsewhere(images: Path, tmp_path: Path) -> None:
+    store = reconstructed(images, FITTED)
+    elsewhere = tmp_path / "masks"
+    elsewhere.mkdir()
+    (images / "f_mask.tif").rename(elsewhere / "f.tif")
+    with pytest.raises(InputError, match="mask"):
+        all_refs(store.path, images)
+    source = find_shapes(store.path, images=images, masks=elsewhere)
+    assert all(ref.read_cell is not None for unit in range(source.num_units) for ref in source.unit(unit))
+
+
 def test_each_shape_is_measured_in_its_own_voxel_size(images: Path) -> None:
     store = reconstructed(images, FITTED)
     assert store.voxel_size_um is None
