@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dispr_cli.errors import CellError, InputError
+from dispr_cli.config import FOREGROUND, GRID
+from dispr_cli.errors import CellError, DisprError, InputError
+from dispr_cli.inputs.images import read_volume
 from dispr_cli.inputs.listing import IMAGE_FOLDERS, TRUTH_FOLDERS
 from dispr_cli.inputs.pairing import is_hidden, is_image, stem
 from dispr_cli.inputs.plan import Plan, plan_cells, read_cell
+from dispr_cli.inputs.prediction_values import grey_kinds, occupancy
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import read_truth
 from dispr_cli.morphology.shape_ref import (
@@ -34,6 +38,11 @@ from dispr_cli.volumes.attributes import may_be_store
 
 FILES_IN_A_UNIT = 32
 """Shapes of a folder that are measured and saved together."""
+
+LOOKED_AT = 32
+"""Predictions that tell what the values of all mean."""
+
+_SHAPE = (GRID, GRID, GRID)
 
 _Any = TypeVar("_Any")
 
@@ -60,6 +69,8 @@ class FolderSource:
         How they are read.
     sizes
         Of the voxels of each.
+    grey
+        Kinds of number in which predictions hold occupancies up to 255; None of truths.
     """
 
     folder: Path
@@ -70,6 +81,7 @@ class FolderSource:
     plan: Plan | None
     inputs: InputSettings
     sizes: tuple[VolumeSize, ...]
+    grey: frozenset[np.dtype] | None = None
 
     @property
     def name(self) -> str:
@@ -108,7 +120,8 @@ class FolderSource:
         facts += [
             (ref.name, str(path), file_stamp(path)) for ref in refs for path in (ref.image, ref.mask) if path
         ]
-        return digest_of(facts, dataclasses.asdict(self.inputs), self.kind, self.network, self.sizes)
+        grey = None if self.grey is None else sorted(map(str, self.grey))
+        return digest_of(facts, dataclasses.asdict(self.inputs), self.kind, self.network, self.sizes, grey)
 
     def unit(self, index: int) -> Sequence[ShapeRef]:
         """List the shapes of one portion."""
@@ -119,7 +132,7 @@ class FolderSource:
                 0,
                 self.kind,
                 self.network,
-                partial(_read, path, size.problem),
+                partial(_read, path, cell, size.problem, self.grey),
                 size.voxel_um,
                 partial(read_cell, cells[cell], self.inputs) if cell in cells else None,
                 size.pixel_um,
@@ -135,10 +148,26 @@ def _part(of_all: Sequence[_Any], unit: int) -> Sequence[_Any]:
     return of_all[unit * FILES_IN_A_UNIT : (unit + 1) * FILES_IN_A_UNIT]
 
 
-def _read(path: Path, problem: str | None) -> NDArray[np.uint8]:
+def _read(path: Path, cell: str, problem: str | None, grey: frozenset[np.dtype] | None) -> NDArray[np.uint8]:
     if problem is not None:
         raise CellError(problem)
-    return read_truth(path)
+    if grey is None:
+        return read_truth(path)
+    volume = occupancy(read_volume(path, _SHAPE), path, cell, grey)
+    if volume.max() < FOREGROUND:
+        raise CellError(f"{path}: nothing of the prediction reaches half, so there is no shape to measure.")
+    return volume
+
+
+def _grey_kinds(files: Sequence[tuple[str, Path]]) -> frozenset[np.dtype]:
+    """Decide for all predictions what their values mean, by some of them, as an evaluation does."""
+
+    def volumes() -> Iterator[NDArray]:
+        for _, path in files[:: max(1, len(files) // LOOKED_AT)]:
+            with suppress(DisprError):  # told when it is measured
+                yield read_volume(path, _SHAPE)
+
+    return grey_kinds(volumes())
 
 
 def find_shapes(
@@ -194,7 +223,8 @@ def find_shapes(
     records = {network: said} if predicted else {}
     sizes = sizes_of_volumes(files, plan, voxel_size_um or inputs.pixel_size_um)
     kind = PREDICTED if predicted else TRUTH
-    return FolderSource(source, files, kind, network, records, plan, inputs, sizes)
+    grey = _grey_kinds(files) if predicted else None
+    return FolderSource(source, files, kind, network, records, plan, inputs, sizes, grey)
 
 
 def _truths_of(plan: Plan) -> tuple[tuple[str, Path], ...]:

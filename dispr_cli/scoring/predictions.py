@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import CellError, DisprError
+from dispr_cli.inputs.prediction_values import grey_kinds, occupancy
 from dispr_cli.inputs.truth import TruthVolume, read_voxels
 from dispr_cli.inputs.truth_folder import find_truths, samples_by_cell
 from dispr_cli.inputs.truth_grid import is_on_grid
-from dispr_cli.scoring.prediction_values import grey_kinds, occupancy
 from dispr_cli.scoring.truths import Truths, truth_on_grid
 from dispr_cli.volumes.attributes import is_dispr_store
 from dispr_cli.volumes.layout import ROWS

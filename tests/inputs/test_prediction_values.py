@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.errors import InputError
-from dispr_cli.scoring.prediction_values import grey_kinds, occupancy
+from dispr_cli.inputs.prediction_values import grey_kinds, occupancy
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ MOST_LABELS = 32
 """A faint uint8 volume of more values than these is an occupancy and no image of labels."""
 
 
-def grey_kinds(volumes: Iterable[NDArray]) -> frozenset[np.dtype]:
+def grey_kinds(volumes: Iterable[NDArray[Any]]) -> frozenset[np.dtype]:
     """Find the kinds of number in which a method writes occupancies from 0 to 255.
 
     One volume may be too faint to show it, and would pass for a mask (0 and 1) or for probabilities (0.3 of
@@ -49,7 +50,7 @@ def grey_kinds(volumes: Iterable[NDArray]) -> frozenset[np.dtype]:
 
 
 def occupancy(
-    voxels: NDArray, path: Path, cell: str, grey: frozenset[np.dtype] = frozenset()
+    voxels: NDArray[Any], path: Path, cell: str, grey: frozenset[np.dtype] = frozenset()
 ) -> NDArray[np.uint8]:
     """Read what a prediction means: 0 or one value, a probability up to 1, or an occupancy up to 255.
 
@@ -89,17 +90,17 @@ def occupancy(
     )
 
 
-def _is_sound(voxels: NDArray) -> bool:
+def _is_sound(voxels: NDArray[Any]) -> bool:
     return bool(voxels.dtype.kind in "biuf" and np.isfinite(voxels).all() and voxels.min(initial=0) >= 0)
 
 
-def _is_probability(voxels: NDArray) -> bool:
+def _is_probability(voxels: NDArray[Any]) -> bool:
     return voxels.dtype.kind == "f" and bool(voxels.max(initial=0) <= 1 + ROUNDING)
 
 
-def _is_mask(voxels: NDArray) -> bool:
+def _is_mask(voxels: NDArray[Any]) -> bool:
     return bool(((voxels == 0) | (voxels == voxels.max(initial=0))).all())
 
 
-def _has_many_values(voxels: NDArray) -> bool:
+def _has_many_values(voxels: NDArray[Any]) -> bool:
     return bool(voxels.dtype == np.uint8 and len(np.unique(voxels)) > MOST_LABELS)
