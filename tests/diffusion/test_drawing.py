@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
 
 from dispr_cli.config import SamplerConfig
+from dispr_cli.diffusion.denoiser import VolumeDenoiser
 from dispr_cli.diffusion.drawing import draw_fields, noise_levels
 from dispr_cli.diffusion.sharpening import sharpen
 from tests.diffusion.tiny import make_denoiser
@@ -41,14 +43,20 @@ def test_levels_and_spread_are_those_of_the_network() -> None:
     assert noise_levels(shape, SamplerConfig(num_steps=3)).tolist() == pytest.approx([50.0, 10.0, 2.0, 0.0])
 
 
-def test_the_first_estimate_alone_is_sharpened() -> None:
-    (_, plain), (_, sharp) = drawn(3, sharpening=0.0), drawn(3, sharpening=1.0)
+def test_the_first_estimate_alone_is_sharpened(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, denoise = list[torch.Tensor](), VolumeDenoiser.denoise
+
+    def watched(*arguments: Any) -> torch.Tensor:
+        raw.append(denoise(*arguments))
+        return raw[-1].clone()
+
+    monkeypatch.setattr(VolumeDenoiser, "denoise", watched)
+    _, seen = drawn(3, sharpening=1.0)
     clip = make_denoiser().config.clip_distance
-    torch.testing.assert_close(sharp[0][2], sharpen(plain[0][2], 1.0, clip))
-    assert not torch.equal(sharp[1][1], plain[1][1])
-    # The second step's estimate is the network's own for what it was given.
-    (_, again) = drawn(3, sharpening=0.0)
-    assert torch.equal(again[0][2], plain[0][2])
+    assert torch.equal(seen[0][2], sharpen(raw[0], 1.0, clip))
+    assert not torch.equal(seen[0][2], raw[0])
+    for (_, _, estimate), own in zip(seen[1:], raw[1:], strict=True):
+        assert torch.equal(estimate, own)
 
 
 def test_a_single_step_is_not_sharpened() -> None:
