@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -120,6 +121,9 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
             with suppress(OSError):
                 typer.echo("Error: what is printed cannot be written, its disk is full", err=True)
+            with suppress(OSError):
+                # What is left in the buffer would be tried again at the end, and Python choose the exit code.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_BAD_INPUT)
         import traceback
 
