@@ -11,6 +11,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores; threads of torch that wait for each other in turns cost minutes. Before torch.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Commands that tests run print into a buffer, as those of users do: what fails then fails at another moment.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
