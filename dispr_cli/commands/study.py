@@ -28,7 +28,9 @@ def study(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")] = Path("study"),
     small: Annotated[
         bool,
-        typer.Option("--small", help="Few folds, examples, shapes and trees: about 10 minutes on 2 cores."),
+        typer.Option(
+            "--small", help="Few folds, examples, shapes and trees: 8 minutes for 108 cells on one thread."
+        ),
     ] = False,
     labels: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it at run time

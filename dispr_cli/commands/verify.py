@@ -13,7 +13,7 @@ import typer
 from dispr_cli.commands.input_options import Masks
 from dispr_cli.commands.options import Json, Quiet
 from dispr_cli.commands.status import Store
-from dispr_cli.errors import EXIT_BAD_INPUT
+from dispr_cli.errors import EXIT_BAD_INPUT, ConfigError
 
 if TYPE_CHECKING:
     from dispr_cli.inputs.plan import CellRef
@@ -46,6 +46,8 @@ def verify(
     from dispr_cli.volumes.store import open_store
     from dispr_cli.volumes.verify import verify_store
 
+    if masks is not None and source is None:
+        raise ConfigError("--masks says where the masks of --input are: give both")
     with Following("shards checked", quiet or json_output) as following:
         found = verify_store(store, following.show)
     opened = open_store(store)

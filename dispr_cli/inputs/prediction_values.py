@@ -20,6 +20,15 @@ MOST_LABELS = 32
 """A faint uint8 volume of more values than these is an occupancy and no image of labels."""
 
 
+LOOKED_AT = 32
+"""Cells whose volumes tell what the values of a method mean."""
+
+
+def looked_at(count: int) -> list[int]:
+    """Choose at most :data:`LOOKED_AT` of so many cells, spread evenly, the first and the last among them."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, LOOKED_AT)}) if count else []
+
+
 def grey_kinds(volumes: Iterable[NDArray[Any]]) -> frozenset[np.dtype]:
     """Find the kinds of number in which a method writes occupancies from 0 to 255.
 

@@ -19,7 +19,7 @@ from dispr_cli.inputs.images import read_volume
 from dispr_cli.inputs.listing import IMAGE_FOLDERS, TRUTH_FOLDERS
 from dispr_cli.inputs.pairing import is_hidden, is_image, stem
 from dispr_cli.inputs.plan import Plan, plan_cells, read_cell
-from dispr_cli.inputs.prediction_values import grey_kinds, occupancy
+from dispr_cli.inputs.prediction_values import grey_kinds, looked_at, occupancy
 from dispr_cli.inputs.settings import InputSettings
 from dispr_cli.inputs.truth import read_truth
 from dispr_cli.morphology.shape_ref import (
@@ -38,9 +38,6 @@ from dispr_cli.volumes.attributes import may_be_store
 
 FILES_IN_A_UNIT = 32
 """Shapes of a folder that are measured and saved together."""
-
-LOOKED_AT = 32
-"""Predictions that tell what the values of all mean."""
 
 _SHAPE = (GRID, GRID, GRID)
 
@@ -163,9 +160,9 @@ def _grey_kinds(files: Sequence[tuple[str, Path]]) -> frozenset[np.dtype]:
     """Decide for all predictions what their values mean, by some of them, as an evaluation does."""
 
     def volumes() -> Iterator[NDArray]:
-        for _, path in files[:: max(1, len(files) // LOOKED_AT)]:
+        for place in looked_at(len(files)):
             with suppress(DisprError):  # told when it is measured
-                yield read_volume(path, _SHAPE)
+                yield read_volume(files[place][1], _SHAPE)
 
     return grey_kinds(volumes())
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dispr_cli.config import FOREGROUND, GRID
 from dispr_cli.errors import CellError, DisprError
-from dispr_cli.inputs.prediction_values import grey_kinds, occupancy
+from dispr_cli.inputs.prediction_values import grey_kinds, looked_at, occupancy
 from dispr_cli.inputs.truth import TruthVolume, read_voxels
 from dispr_cli.inputs.truth_folder import find_truths, samples_by_cell
 from dispr_cli.inputs.truth_grid import is_on_grid
@@ -27,9 +27,6 @@ from dispr_cli.volumes.store import VolumeStore, open_store
 
 _PLACE = ("source", "label", "bounding_box", "source_shape", "scaled", "voxel_size_px")
 Sides = tuple[float, float, float]
-
-LOOKED_AT = 32
-"""Cells whose volumes tell what the values of a method mean."""
 
 
 class Reconstructions(Protocol):
@@ -226,11 +223,9 @@ def open_predictions(
 
 def _judged(predictions: Predictions) -> Predictions:
     """Decide for the whole method what its values mean, by cells from all over it."""
-    last = len(predictions.names) - 1
-    looked_at = sorted({round(place) for place in np.linspace(0, last, LOOKED_AT)}) if last >= 0 else []
 
     def volumes() -> Iterator[NDArray]:
-        for cell in looked_at:
+        for cell in looked_at(len(predictions.names)):
             with suppress(DisprError):  # told when its cell is compared
                 yield from predictions.volumes(cell)[0]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dispr_cli.errors import InputError
-from dispr_cli.inputs.prediction_values import grey_kinds, occupancy
+from dispr_cli.inputs.prediction_values import LOOKED_AT, grey_kinds, looked_at, occupancy
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,10 @@ def test_what_is_no_number_is_told() -> None:
 def test_masks_of_255_and_what_cannot_be_read_have_no_vote() -> None:
     mask, unsound = np.array([[[0, 255]]], np.uint8), np.array([[[0, 1j]]])
     assert grey_kinds([mask, unsound, np.zeros((0, 4, 4))]) == frozenset()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 31, 32, 33, 63, 64, 1000])
+def test_cells_that_are_looked_at_come_from_all_over(count: int) -> None:
+    chosen = looked_at(count)
+    assert len(chosen) == len(set(chosen)) == min(count, LOOKED_AT)
+    assert not count or (chosen[0], chosen[-1]) == (0, count - 1)

@@ -262,3 +262,4 @@ def test_verify_compares_every_cell_with_its_input(day: Path, tmp_path: Path) ->
     (day / "g_mask.tif").unlink()
     assert "lacks 1 cells of the store (first: 'g')" in dispr("verify", out, "--input", day).stderr
     assert dispr("verify", out).returncode == 0
+    assert "give both" in dispr("verify", out, "--masks", day).stderr
